@@ -1,0 +1,199 @@
+"""Wiring and the public HTTP door: everything a person or a program may ask of the product."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import anyio.from_thread
+import anyio.to_thread
+from fastapi import APIRouter, Depends, FastAPI, Request
+from pydantic import BaseModel
+
+from services.studio import pipeline
+from services.studio.crew import Crew
+from services.studio.library import Library, summary
+from services.studio.settings import Settings
+from shared import keys
+from shared.errors import BadInputError
+from shared.jobs import JobContext
+from shared.schemas import (
+    DatasetRequest,
+    DatasetResult,
+    EpisodeRequest,
+    EpisodeResult,
+    EpisodeTurn,
+    IngestRequest,
+    IngestResult,
+    PipelineRequest,
+    SetHostRequest,
+    Show,
+    TrainRequest,
+    TrainResult,
+    TranscribeRequest,
+    TranscriptResult,
+)
+from shared.service import JobRoute, editor, job_service, open_store, serve, viewer
+from shared.store import Store
+from shared.tokens import Access, Token
+
+# what a person may ask for one by one: path, kind, service, request, result
+SINGLE_STEPS = (
+    ("/v1/recordings", "ingest", "ingest", IngestRequest, IngestResult),
+    ("/v1/transcripts", "transcribe", "transcription", TranscribeRequest, TranscriptResult),
+    ("/v1/hosts", "host", "transcription", SetHostRequest, TranscriptResult),
+    ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult),
+    ("/v1/adapters", "train", "trainer", TrainRequest, TrainResult),
+    ("/v1/episodes", "write", "inference", EpisodeRequest, EpisodeResult),
+)
+
+
+def create_app(store: Store, crew: Crew, settings: Settings) -> FastAPI:
+    routes = [
+        JobRoute("/v1/pipelines", "pipeline", PipelineRequest, partial(pipeline.run, store=store, crew=crew)),
+        *(
+            JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result))
+            for path, kind, service, request, result in SINGLE_STEPS
+        ),
+    ]
+    routers = [_shows_door(Library(store)), _uploads_door(store, settings.max_upload_bytes)]
+    return job_service("studio", settings, store, routes, routers=routers)
+
+
+def _one_step(
+    crew: Crew,
+    store: Store,
+    kind: str,
+    service: str,
+    path: str,
+    result: type[BaseModel],
+    request: Any,
+    *,
+    job: JobContext,
+) -> BaseModel:
+    pipeline.demand_show(store, request.show)
+    return crew.ask(job, kind, service, path, request, result)
+
+
+def main() -> FastAPI:
+    """Wire the real store and the services that the settings name."""
+    settings = Settings()
+    urls = {
+        "ingest": settings.ingest_url,
+        "transcription": settings.transcription_url,
+        "trainer": settings.trainer_url,
+        "inference": settings.inference_url,
+    }
+    return create_app(open_store(), Crew(urls, settings.service_token.get_secret_value()), settings)
+
+
+def _shows_door(library: Library) -> APIRouter:
+    router = APIRouter(prefix="/v1/shows", tags=["shows"])
+
+    def reader(show: str, token: Token = Depends(viewer)) -> str:
+        token.demand(Access.VIEWER, show)
+        return show
+
+    @router.post("", status_code=201)
+    def create_show(show: Show, token: Token = Depends(editor)) -> Show:
+        token.demand(Access.EDITOR, show.slug)
+        return library.create_show(show)
+
+    @router.get("")
+    def list_shows(token: Token = Depends(viewer)) -> list[Show]:
+        return [show for show in library.shows() if token.show in (None, show.slug)]
+
+    @router.get("/{show}")
+    def get_show(show: str = Depends(reader)) -> Show:
+        return library.show(show)
+
+    for noun, many, one in (
+        ("recordings", library.recordings, library.recording),
+        ("transcripts", library.transcripts, library.transcript),
+        ("datasets", library.datasets, library.dataset),
+        ("adapters", library.adapters, library.adapter),
+        ("episodes", library.episodes, library.episode),
+    ):
+        router.add_api_route(f"/{{show}}/{noun}", _lister(many, reader), name=f"list {noun}")
+        router.add_api_route(f"/{{show}}/{noun}/{{name}}", _getter(one, reader), name=f"get one of {noun}")
+
+    @router.get("/{show}/episodes/{name}/turns")
+    def episode_turns(name: str, after: int = -1, show: str = Depends(reader)) -> list[EpisodeTurn]:
+        """Turns written so far: poll it with the last index you have and read the episode as it grows."""
+        return library.episode_turns(show, name, after)
+
+    return router
+
+
+def _lister(many: Any, reader: Any) -> Any:
+    def list_them(show: str = Depends(reader)) -> list[dict[str, Any]]:
+        return [summary(record) for record in many(show)]
+
+    return list_them
+
+
+def _getter(one: Any, reader: Any) -> Any:
+    def get_one(name: str, show: str = Depends(reader)) -> Any:
+        return one(show, name).model_dump(mode="json")
+
+    return get_one
+
+
+# ---- uploads: streamed into the store, never held in memory --------------------------------------------------------
+
+
+def _uploads_door(store: Store, max_bytes: int) -> APIRouter:
+    router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+
+    @router.post("", status_code=201)
+    async def upload(request: Request, token: Token = Depends(editor)) -> dict[str, str]:
+        """Send a file as the request body; the reply's `upload_key` goes into `POST /v1/recordings`."""
+        key = keys.upload(uuid.uuid4().hex)
+        body = _BodyReader(request.stream(), max_bytes)
+        try:
+            await anyio.to_thread.run_sync(store.put_stream, key, body, "application/octet-stream")
+        except BadInputError:
+            await anyio.to_thread.run_sync(store.delete, key)
+            raise
+        return {"upload_key": key}
+
+    return router
+
+
+class _BodyReader(io.RawIOBase):
+    """An async request body as a file that a thread can read."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
+        self._chunks = chunks
+        self._left = max_bytes
+        self._buffer = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._buffer) < size:
+            chunk = anyio.from_thread.run(self._next_chunk)
+            if not chunk:
+                break
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise BadInputError("the file is larger than this server takes; raise STUDIO_MAX_UPLOAD_BYTES")
+            self._buffer += chunk
+        if size < 0:
+            size = len(self._buffer)
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+    async def _next_chunk(self) -> bytes:
+        async for chunk in self._chunks:
+            if chunk:
+                return chunk
+        return b""
+
+
+if __name__ == "__main__":
+    serve("studio", main, Settings().port)

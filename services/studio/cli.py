@@ -1,0 +1,352 @@
+"""The `diary` command: shows, recordings, transcripts, datasets, adapters, episodes, jobs, doctor.
+
+It talks to studio over HTTP (DIARY_URL, DIARY_TOKEN; a local stack needs neither). Long steps show a progress bar on
+stderr; `--json` prints one JSON value on stdout and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from services.studio import doctor as doctor_checks
+from services.studio.local import local_stack
+from shared.client import ServiceClient
+from shared.errors import DiaryError
+from shared.schemas import Job
+
+app = typer.Typer(no_args_is_help=True, help="Turn an interview podcast into an AI that can hold a new episode of it.")
+errors = Console(stderr=True)
+out = Console()
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Slug = Annotated[str, typer.Argument(help="The show's slug, e.g. lamplight.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue the job and return.")]
+
+POLL_TURNS_S = 0.5
+
+
+# ---- talking to studio ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def studio() -> Iterator[ServiceClient]:
+    stack = local_stack()
+    url = os.environ.get("DIARY_URL") or stack.url("studio")
+    token = os.environ.get("DIARY_TOKEN") or stack.admin_token()
+    client = ServiceClient("studio", url, token)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = False) -> dict[str, Any]:
+    """Queue a job, follow it with a bar, print and return its result."""
+    with studio() as client:
+        job = client.submit(path, {name: value for name, value in request.items() if value is not None})
+        if no_wait:
+            show_value(job.model_dump(mode="json"), as_json)
+            return {}
+        result = client.result(follow(client, job))
+    show_value(result, as_json)
+    return result
+
+
+def follow(client: ServiceClient, job: Job, on_tick: Callable[[Job], None] = lambda job: None) -> Job:
+    """Wait for a job with a progress bar; Ctrl-C cancels it."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(job.kind, total=None, amount="")
+
+        def tick(now: Job) -> None:
+            bar.update(task, **bar_fields(now))
+            on_tick(now)
+
+        try:
+            return client.wait(job, tick)
+        except KeyboardInterrupt:
+            errors.print(f"cancelling {job.kind} ...")
+            return client.wait(client.cancel(job.id))
+
+
+def bar_fields(job: Job) -> dict[str, Any]:
+    """What a bar shows of a job: stage, amount with its unit, time left."""
+    progress = job.progress
+    if progress is None:
+        return {"description": f"{job.kind}: {job.state}"}
+    amount = f"{progress.done:g}/{progress.total:g} {progress.unit}" if progress.total else progress.note
+    if progress.eta_s is not None:
+        amount += f", {progress.eta_s:.0f} s left"
+    return {"description": progress.stage, "completed": progress.done, "total": progress.total, "amount": amount}
+
+
+def show_value(value: Any, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(value))
+    elif isinstance(value, list):
+        show_table(value)
+    else:
+        for name, field in value.items():
+            out.print(f"[bold]{name}[/bold]: {field}", highlight=False)
+
+
+def show_table(rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        out.print("nothing yet")
+        return
+    columns = [name for name, value in rows[0].items() if not isinstance(value, dict | list)][:8]
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row.get(name, "")) for name in columns))
+    out.print(table)
+
+
+def get(path: str, as_json: bool) -> None:
+    with studio() as client:
+        show_value(client.call("GET", path).json(), as_json)
+
+
+def upload(client: ServiceClient, path: Path) -> str:
+    """Stream a local file to studio; returns its upload key."""
+    with path.open("rb") as file:
+        chunks = iter(lambda: file.read(1024 * 1024), b"")
+        return client.call("POST", "/v1/uploads", content=chunks, timeout=None).json()["upload_key"]
+
+
+def as_source(client: ServiceClient, source: str) -> dict[str, Any]:
+    """A URL as it is, a file uploaded first."""
+    if source.startswith(("http://", "https://")):
+        return {"url": source}
+    path = Path(source)
+    if not path.is_file():
+        raise typer.BadParameter(f"{source} is neither a URL nor a file here")
+    return {"upload_key": upload(client, path), "filename": path.name}
+
+
+# ---- nouns and verbs -----------------------------------------------------------------------------------------------
+
+
+def noun(name: str, about: str, path: str | None = None) -> typer.Typer:
+    """A sub-command with the two verbs all nouns have: list and show."""
+    group = typer.Typer(no_args_is_help=True, help=about)
+    app.add_typer(group, name=name)
+    if path is None:
+        return group
+
+    @group.command("list", help=f"List a show's {name}.")
+    def list_them(show: Slug, as_json: Json = False) -> None:
+        get(f"/v1/shows/{show}/{path}", as_json)
+
+    @group.command("show", help=f"Print one of the {name}.")
+    def show_one(show: Slug, identifier: str, as_json: Json = False) -> None:
+        get(f"/v1/shows/{show}/{path}/{identifier}", as_json)
+
+    return group
+
+
+shows = noun("shows", "Podcasts.")
+recordings = noun("recordings", "Published episodes of the podcast, as audio or as transcripts.", "recordings")
+transcripts = noun("transcripts", "Who said what when.", "transcripts")
+datasets = noun("datasets", "Frozen training examples.", "datasets")
+adapters = noun("adapters", "Trained models (LoRA adapters).", "adapters")
+episodes = noun("episodes", "AI episodes.", "episodes")
+jobs = noun("jobs", "What runs or ran.")
+
+
+@shows.command("create")
+def create_show(
+    show: Slug,
+    title: Annotated[str, typer.Option()],
+    host: Annotated[str, typer.Option(help="The host's name.")],
+    language: str = "en",
+    rights: Annotated[str, typer.Option(help="Right to use the audio: own, licensed or private.")] = "private",
+    as_json: Json = False,
+) -> None:
+    """Make a show."""
+    body = {"slug": show, "title": title, "host": host, "language": language, "rights": rights}
+    with studio() as client:
+        show_value(client.call("POST", "/v1/shows", json=body).json(), as_json)
+
+
+@shows.command("list")
+def list_shows(as_json: Json = False) -> None:
+    """List all shows."""
+    get("/v1/shows", as_json)
+
+
+@shows.command("show")
+def show_show(show: Slug, as_json: Json = False) -> None:
+    """Print a show's facts."""
+    get(f"/v1/shows/{show}", as_json)
+
+
+@shows.command("run")
+def run_pipeline(
+    show: Slug,
+    sources: Annotated[list[str], typer.Argument(help="Files or URLs: audio, or published transcripts.")],
+    guest: Annotated[str | None, typer.Option(help="Guest of the new episode; none stops at the adapter.")] = None,
+    about: str = "",
+    words: int = 400,
+    steps: int = 16,
+    host_is: Annotated[str | None, typer.Option(help="Who is the host in the first audio: S1, or a second.")] = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """All steps in one order: add, transcribe, build the dataset, train, write an episode."""
+    with studio() as client:
+        found = [as_source(client, source) for source in sources]
+    request = {
+        "show": show,
+        "sources": found,
+        "host_is": host_is,
+        "training": {"steps": steps},
+        "episode": {"guest": guest, "about": about, "words": words} if guest else None,
+    }
+    order("/v1/pipelines", request, as_json=as_json, no_wait=no_wait)
+
+
+@recordings.command("add")
+def add_recordings(
+    show: Slug,
+    sources: Annotated[list[str], typer.Argument(help="Files or URLs.")],
+    title: Annotated[str | None, typer.Option()] = None,
+    guest: Annotated[str | None, typer.Option()] = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Add audio or published transcripts; the same content twice is one recording."""
+    for source in sources:
+        with studio() as client:
+            request = {"show": show, "title": title, "guest": guest, **as_source(client, source)}
+        order("/v1/recordings", request, as_json=as_json, no_wait=no_wait)
+
+
+@transcripts.command("make")
+def make_transcript(
+    show: Slug,
+    recording: str,
+    speakers: Annotated[int | None, typer.Option(help="How many people talk.")] = None,
+    host_is: Annotated[str | None, typer.Option(help="Who is the host: S1, S2, or a second at which they talk.")] = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Transcribe a recording and work out who spoke."""
+    request = {"show": show, "recording": recording, "speakers": speakers}
+    order("/v1/transcripts", request, as_json=as_json and not host_is, no_wait=no_wait)
+    if host_is:
+        set_host(show, recording, host_is, as_json)
+
+
+@transcripts.command("host")
+def set_host(
+    show: Slug,
+    recording: str,
+    host_is: Annotated[str, typer.Option(help="S1, S2, or a second at which the host talks.")],
+    as_json: Json = False,
+) -> None:
+    """Say who the host is; the voice is then recognised in other recordings."""
+    who = {"speaker": host_is} if host_is.startswith("S") else {"at_s": float(host_is)}
+    order("/v1/hosts", {"show": show, "recording": recording, **who}, as_json=as_json)
+
+
+@datasets.command("build")
+def build_dataset(
+    show: Slug, max_length: int = 512, eval_guests: int = 1, as_json: Json = False, no_wait: NoWait = False
+) -> None:
+    """Freeze the show's transcripts into training examples."""
+    request = {"show": show, "max_length": max_length, "eval_guests": eval_guests}
+    order("/v1/datasets", request, as_json=as_json, no_wait=no_wait)
+
+
+@adapters.command("train")
+def train_adapter(
+    show: Slug, dataset: str, steps: int = 16, as_json: Json = False, no_wait: NoWait = False
+) -> None:
+    """Fine-tune a LoRA adapter on a dataset."""
+    order("/v1/adapters", {"show": show, "dataset": dataset, "steps": steps}, as_json=as_json, no_wait=no_wait)
+
+
+@episodes.command("write")
+def write_episode(
+    show: Slug,
+    guest: Annotated[str, typer.Option(help="Name of the guest.")],
+    about: Annotated[str, typer.Option(help="Topics.")] = "",
+    words: int = 400,
+    adapter: Annotated[str, typer.Option(help="Adapter name, best, or base.")] = "best",
+    seed: int = 42,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Write a new AI episode."""
+    request = {"show": show, "guest": guest, "about": about, "words": words, "adapter": adapter, "seed": seed}
+    order("/v1/episodes", request, as_json=as_json, no_wait=no_wait)
+
+
+@jobs.command("list")
+def list_jobs(show: Annotated[str | None, typer.Option()] = None, as_json: Json = False) -> None:
+    """List jobs, newest first."""
+    get("/v1/jobs" + (f"?show={show}" if show else ""), as_json)
+
+
+@jobs.command("show")
+def show_job(job: str, as_json: Json = False) -> None:
+    """Print a job."""
+    get(f"/v1/jobs/{job}", as_json)
+
+
+@jobs.command("follow")
+def follow_job(job: str, as_json: Json = False) -> None:
+    """Wait for a job with a progress bar."""
+    with studio() as client:
+        show_value(client.result(follow(client, client.job(job))), as_json)
+
+
+@jobs.command("cancel")
+def cancel_job(job: str, as_json: Json = False) -> None:
+    """Cancel a job."""
+    with studio() as client:
+        show_value(client.cancel(job).model_dump(mode="json"), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: environments, disk, ports, services; each finding with what to do."""
+    findings = doctor_checks.examine(local_stack())
+    if as_json:
+        print(json.dumps([finding.__dict__ for finding in findings]))
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/green]" if finding.ok else "[red]look[/red]"
+            out.print(f"{mark} {finding.what}: {finding.detail}", highlight=False)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def main() -> None:
+    try:
+        app()
+    except DiaryError as error:
+        errors.print(f"[red]error:[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

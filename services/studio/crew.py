@@ -1,0 +1,87 @@
+"""The four services as studio sees them: ask one for something, wait for it, pass its progress on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from shared.client import ServiceClient
+from shared.errors import DiaryError, JobCancelledError
+from shared.jobs import JobContext
+from shared.schemas import Job
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class Crew:
+    """Opens clients towards the services, acting for the person whose order it is.
+
+    urls    service name -> base URL
+    token   an admin token of theirs
+    """
+
+    def __init__(self, urls: Mapping[str, str], token: str, *, transport: Any = None) -> None:
+        self._urls = dict(urls)
+        self._token = token
+        self._transport = transport
+
+    def client(self, service: str, actor: str) -> ServiceClient:
+        return ServiceClient(service, self._urls[service], self._token, actor=actor, transport=self._transport)
+
+    def ask(
+        self, job: JobContext, step: str, service: str, path: str, request: BaseModel, result_type: type[R]
+    ) -> R:
+        """One durable step: have a service do a piece of work. A repeat finds the same remote job by its key."""
+        return self.ask_each(job, step, service, path, [request], result_type)[0]
+
+    def ask_each(
+        self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
+    ) -> list[R]:
+        """The same for many pieces at once: all are queued, then awaited in order."""
+
+        def work() -> list[dict[str, Any]]:
+            with closing(self.client(service, job.actor)) as client:
+                return _follow(job, step, client, path, requests)
+
+        return [result_type.model_validate(result) for result in job.step(step, work)]
+
+
+def _follow(
+    job: JobContext, step: str, client: ServiceClient, path: str, requests: Sequence[BaseModel]
+) -> list[dict[str, Any]]:
+    key = f"{job.id}.{step.replace(' ', '-')}"
+    queued = [
+        client.submit(path, request, idempotency_key=f"{key}.{number}") for number, request in enumerate(requests)
+    ]
+    results = []
+    try:
+        for number, remote in enumerate(queued):
+            ended = client.wait(remote, lambda now, number=number: _relay(job, step, now, number, len(queued)))
+            results.append(client.result(ended))
+    except JobCancelledError:
+        _cancel_all(client, queued)
+        raise
+    return results
+
+
+def _relay(job: JobContext, step: str, remote: Job, number: int, count: int) -> None:
+    """Tell our caller how far the remote job is; notice that ours was cancelled."""
+    job.check()
+    progress = remote.progress
+    place = f" {number + 1}/{count}" if count > 1 else ""
+    if progress is None:
+        job.progress(f"{step}{place}", note=str(remote.state))
+    else:
+        stage = f"{step}{place}: {progress.stage}"
+        job.progress(stage, progress.done, progress.total, progress.unit, progress.note)
+
+
+def _cancel_all(client: ServiceClient, queued: Sequence[Job]) -> None:
+    for remote in queued:
+        try:
+            client.cancel(remote.id)
+        except DiaryError:
+            continue  # its service is away; what it may still make is an artifact like any other, and nobody waits for it

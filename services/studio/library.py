@@ -1,0 +1,101 @@
+"""Reading what the store holds: shows, recordings, transcripts, datasets, adapters, episodes, also unfinished ones."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from shared import keys
+from shared.errors import ArtifactMissingError, ConflictError, NotFoundError
+from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Recording, Show, Transcript
+from shared.store import Store, create_manifest, load
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class Library:
+    """All that can be looked at, by show."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create_show(self, show: Show) -> Show:
+        """Make a show; the same again is fine, another one under its name is a conflict."""
+        if not create_manifest(self._store, keys.show(show.slug), show):
+            known = self.show(show.slug)
+            if known.model_copy(update={"created_at": show.created_at}) != show:
+                raise ConflictError(f"the show {show.slug!r} exists with other facts; choose another slug")
+            return known
+        return show
+
+    def shows(self) -> list[Show]:
+        found = [key for key in self._store.list("shows/") if key.endswith("/show.json")]
+        return [load(self._store, key, Show) for key in found]
+
+    def show(self, slug: str) -> Show:
+        return self._load(keys.show(slug), Show)
+
+    def recordings(self, show: str) -> list[Recording]:
+        return self._all(show, keys.recordings(show), Recording)
+
+    def recording(self, show: str, recording: str) -> Recording:
+        return self._load(keys.recording(show, recording), Recording)
+
+    def transcripts(self, show: str) -> list[Transcript]:
+        """Current revision of each recording's transcript."""
+        self.show(show)
+        heads = [key for key in self._store.list(keys.transcripts(show)) if key.endswith("/head")]
+        return [self.transcript(show, key.split("/")[-2]) for key in heads]
+
+    def transcript(self, show: str, recording: str, revision: str | None = None) -> Transcript:
+        if revision is None:
+            revision = self._get(keys.transcript_head(show, recording)).decode()
+        return self._load(keys.transcript(show, recording, revision), Transcript)
+
+    def datasets(self, show: str) -> list[Dataset]:
+        return self._all(show, keys.datasets(show), Dataset)
+
+    def dataset(self, show: str, dataset: str) -> Dataset:
+        return self._load(keys.dataset(show, dataset), Dataset)
+
+    def adapters(self, show: str) -> list[Adapter]:
+        return self._all(show, keys.adapters(show), Adapter)
+
+    def adapter(self, show: str, name: str) -> Adapter:
+        return self._load(keys.adapter(show, name), Adapter)
+
+    def episodes(self, show: str) -> list[Episode]:
+        self.show(show)
+        found = [key for key in self._store.list(keys.episodes(show)) if key.endswith("/episode.json")]
+        return [load(self._store, key, Episode) for key in found]
+
+    def episode(self, show: str, episode: str) -> Episode:
+        return self._load(keys.episode(show, episode), Episode)
+
+    def episode_turns(self, show: str, episode: str, after: int = -1) -> list[EpisodeTurn]:
+        """Turns written so far with an index above `after`, in order; grows while the episode is written."""
+        prefix = keys.episode_turns(show, episode)
+        first = keys.episode_turn(show, episode, after + 1)
+        return [load(self._store, key, EpisodeTurn) for key in self._store.list(prefix) if key >= first]
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    def _all(self, show: str, prefix: str, record: type[R]) -> list[R]:
+        self.show(show)
+        return [load(self._store, key, record) for key in self._store.list(prefix)]
+
+    def _load(self, key: str, record: type[R]) -> R:
+        self._get(key)
+        return load(self._store, key, record)
+
+    def _get(self, key: str) -> bytes:
+        try:
+            return self._store.get(key)
+        except ArtifactMissingError as error:
+            raise NotFoundError(str(error)) from error
+
+
+def summary(record: BaseModel) -> dict[str, Any]:
+    """A record without its long parts, for lists."""
+    return record.model_dump(mode="json", exclude={"turns", "words", "files", "metrics", "lineage", "metadata"})

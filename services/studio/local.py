@@ -1,0 +1,256 @@
+"""The local runner: S3 server and services as processes on loopback. `make up`, `make down`; restart safe.
+
+Everything lives under one folder (`.run`): secrets, job state, objects, work files, logs, process ids. Ports follow
+STUDIO_PORT (8765): ingest +1, transcription +2, trainer +3, inference +4, S3 +5, the S3 server's inner ports +6 to +12.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from services.studio.processes import Program
+from shared.errors import DiaryError, EngineFailedError, NotFoundError
+from shared.tokens import TokenBook, new_token
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("ingest", "transcription", "trainer", "inference", "studio")
+HEALTH_TIMEOUT_S = 90.0
+DEFAULT_PORT = 8765
+
+PythonOf = Callable[[str], Path]
+
+
+def venv_python(name: str) -> Path:
+    return ROOT / ".venvs" / name / "bin" / "python"
+
+
+@dataclass
+class Stack:
+    """The whole product on one machine.
+
+    home        folder for everything that is written
+    port        studio's; the others follow
+    python_of   interpreter of each service
+    settings    extra environment of all services, e.g. {"TRAINER_DEVICE": "cpu"}
+    """
+
+    home: Path
+    port: int = DEFAULT_PORT
+    python_of: PythonOf = venv_python
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def up(self, say: Callable[[str], None] = lambda line: None) -> None:
+        """Start what does not run yet and wait until all are healthy; on a failure the log's end is shown."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        for program in self.programs():
+            already = program.pid() is not None
+            program.start(ROOT)
+            if program.name == "s3":
+                self.wait_healthy("s3")
+            say(f"{program.name:14} {'runs already' if already else 'started'}")
+        for name in SERVICES:
+            self.wait_healthy(name)
+
+    def down(self) -> list[str]:
+        """Stop everything that `up` started, studio first; returns the names of what ran."""
+        return [program.name for program in reversed(self.programs()) if program.stop()]
+
+    def start(self, name: str) -> None:
+        self.program(name).start(ROOT)
+
+    def program(self, name: str) -> Program:
+        return next(program for program in self.programs() if program.name == name)
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.port_of(name)}"
+
+    def port_of(self, name: str) -> int:
+        offsets = {"studio": 0, "ingest": 1, "transcription": 2, "trainer": 3, "inference": 4, "s3": 5}
+        return self.port + offsets[name]
+
+    def wait_healthy(self, name: str, timeout_s: float = HEALTH_TIMEOUT_S) -> None:
+        program = self.program(name)
+        until = time.monotonic() + timeout_s
+        while not _answers(program.health):
+            if program.pid() is None or time.monotonic() > until:
+                raise EngineFailedError(f"{name} did not come up; the end of {program.log_file}:\n{program.last_lines()}")
+            time.sleep(0.1)
+
+    def admin_token(self) -> str:
+        path = self.home / "secrets" / "admin.token"
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError as error:
+            raise NotFoundError("there is no admin token yet; `make up` makes one") from error
+
+    # ---- programs --------------------------------------------------------------------------------------------------
+
+    def programs(self) -> list[Program]:
+        return [self._s3(), *(self._service(name) for name in SERVICES)]
+
+    def _service(self, name: str) -> Program:
+        python = self.python_of(name)
+        if not python.exists():
+            raise NotFoundError(f"{name} has no environment at {python}; run `make install`")
+        health = "/health/ready" if name != "studio" else "/health/live"
+        return self._program(
+            name,
+            [str(python), "-m", f"services.{name}.app"],
+            self._environment(name),
+            [self.port_of(name)],
+            self.url(name) + health,
+        )
+
+    def _environment(self, name: str) -> dict[str, str]:
+        prefix, home = name.upper(), self.home.absolute()
+        keys = self._s3_keys()
+        shared = {
+            "S3_URL": self.url("s3"),
+            "S3_BUCKET": "diary",
+            "S3_ACCESS_KEY": keys["access"],
+            "S3_SECRET_KEY": keys["secret"],
+            f"{prefix}_PORT": str(self.port_of(name)),
+            f"{prefix}_STATE_DIR": str(home / "state"),
+            f"{prefix}_WORK_DIR": str(home / "work"),
+            f"{prefix}_LOG_DIR": str(home / "logs"),
+            f"{prefix}_TOKENS_FILE": str(home / "secrets" / "tokens.json"),
+            f"{prefix}_LEASE_DIR": str(home / "lease"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if name == "studio":
+            shared |= {f"STUDIO_{other.upper()}_URL": self.url(other) for other in SERVICES if other != "studio"}
+            shared["STUDIO_SERVICE_TOKEN"] = self._service_token()
+        if name in ("trainer", "inference"):
+            shared[f"{prefix}_BASE_MODEL"] = str(home / "models" / "smollm2-135m")
+        return {**shared, **self.settings}
+
+    def _s3(self) -> Program:
+        master, volume, filer, grpc = (self.port + offset for offset in (6, 7, 8, 9))
+        port = self.port_of("s3")
+        objects = self.home.absolute() / "objects"
+        objects.mkdir(parents=True, exist_ok=True)
+        command = [
+            str(self.python_of("studio").parent / "weed"),
+            "server",
+            f"-dir={objects}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-master.port={master}",
+            f"-master.port.grpc={grpc}",
+            "-master.volumeSizeLimitMB=256",
+            f"-volume.port={volume}",
+            f"-volume.port.grpc={grpc + 1}",
+            "-volume.max=100",
+            "-volume.minFreeSpacePercent=1",
+            "-volume.preStopSeconds=0",
+            "-filer",
+            f"-filer.port={filer}",
+            f"-filer.port.grpc={grpc + 2}",
+            "-s3",
+            f"-s3.port={port}",
+            f"-s3.port.grpc={grpc + 3}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.config={self._s3_config()}",
+        ]
+        ports = [port, master, volume, filer, grpc, grpc + 1, grpc + 2, grpc + 3]
+        return self._program("s3", command, {}, ports, f"http://127.0.0.1:{port}/status")
+
+    def _program(
+        self, name: str, command: list[str], environment: dict[str, str], ports: list[int], health: str
+    ) -> Program:
+        return Program(
+            name,
+            command,
+            environment,
+            ports,
+            health,
+            log_file=self.home / "logs" / f"{name}.log",
+            pid_file=self.home / "pids" / f"{name}.json",
+        )
+
+    # ---- secrets ---------------------------------------------------------------------------------------------------
+
+    def _s3_keys(self) -> dict[str, str]:
+        return json.loads(self._secret("s3.json", lambda: json.dumps(_new_s3_keys())))
+
+    def _s3_config(self) -> Path:
+        keys = self._s3_keys()
+        credentials = [{"accessKey": keys["access"], "secretKey": keys["secret"]}]
+        identity = {"name": "diary", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+        self._secret("s3-config.json", lambda: json.dumps({"identities": [identity]}))
+        return self.home.absolute() / "secrets" / "s3-config.json"
+
+    def _service_token(self) -> str:
+        """Token that studio shows to the other services; an admin token for people is made beside it."""
+        book = TokenBook(self.home / "secrets" / "tokens.json")
+        for name in ("admin", "studio"):
+            self._secret(f"{name}.token", lambda name=name: _enter_token(book, name, "admin"))
+        self._secret("viewer.token", lambda: _enter_token(book, "viewer", "viewer"))
+        return (self.home / "secrets" / "studio.token").read_text().strip()
+
+    def _secret(self, name: str, make: Callable[[], str]) -> str:
+        """A secret file, readable by us only, made the first time."""
+        path = self.home / "secrets" / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(make())
+        return path.read_text()
+
+
+def _new_s3_keys() -> dict[str, str]:
+    return {"access": secrets.token_hex(10), "secret": secrets.token_urlsafe(32)}
+
+
+def _enter_token(book: TokenBook, name: str, role: str) -> str:
+    secret, token = new_token(name, role)
+    book.add(token)
+    return secret
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code < 400
+    except httpx.HTTPError:
+        return False
+
+
+def local_stack() -> Stack:
+    """The stack of this checkout: `.run` and STUDIO_PORT."""
+    port = int(os.environ.get("STUDIO_PORT", DEFAULT_PORT))
+    return Stack(home=Path(os.environ.get("DIARY_HOME", ROOT / ".run")), port=port)
+
+
+def main(arguments: list[str]) -> int:
+    stack = local_stack()
+    try:
+        if arguments == ["up"]:
+            stack.up(say=print)
+            print(f"\nstudio: {stack.url('studio')}   logs: {stack.home / 'logs'}")
+            print(f"token:  export DIARY_TOKEN=$(cat {stack.home / 'secrets' / 'admin.token'})")
+        elif arguments == ["down"]:
+            stopped = stack.down()
+            print("stopped: " + ", ".join(stopped) if stopped else "nothing was running")
+        else:
+            print("usage: python -m services.studio.local up|down", file=sys.stderr)
+            return 2
+    except DiaryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""THE STORY: from interviews to a new AI episode, one line per step.
+
+Each step is durable: studio remembers its result, and a restart goes on at the step that was not finished. The work
+itself happens in the four services; studio passes keys, never bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.studio.crew import Crew
+from shared import keys
+from shared.errors import BadInputError
+from shared.jobs import JobContext
+from shared.schemas import (
+    DatasetRequest,
+    DatasetResult,
+    EpisodeRequest,
+    EpisodeResult,
+    IngestRequest,
+    IngestResult,
+    PipelineRequest,
+    PipelineResult,
+    SetHostRequest,
+    TrainRequest,
+    TrainResult,
+    TranscribeRequest,
+    TranscriptResult,
+)
+from shared.store import Store
+
+
+def run(order: PipelineRequest, *, job: JobContext, store: Store, crew: Crew) -> PipelineResult:
+    """Interviews in, AI episode out."""
+    demand_show(store, order.show)
+
+    recordings = ingest(order, job, crew)
+    spoken = [recording.recording for recording in recordings if recording.has_audio]
+    transcripts = transcribe(order, spoken, job, crew)
+    dataset = crew.ask(job, "dataset", "trainer", "/v1/datasets", dataset_request(order), DatasetResult)
+    adapter = crew.ask(job, "train", "trainer", "/v1/adapters", train_request(order, dataset), TrainResult)
+    episode = write(order, adapter, job, crew)
+
+    return PipelineResult(
+        recordings=tuple(recording.recording for recording in recordings),
+        transcripts=tuple(transcript.transcript for transcript in transcripts),
+        dataset=dataset.dataset,
+        adapter=adapter.adapter,
+        episode=episode.episode if episode else None,
+    )
+
+
+def ingest(order: PipelineRequest, job: JobContext, crew: Crew) -> list[IngestResult]:
+    requests = [IngestRequest(show=order.show, **source.model_dump()) for source in order.sources]
+    return crew.ask_each(job, "ingest", "ingest", "/v1/recordings", requests, IngestResult) if requests else []
+
+
+def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, crew: Crew) -> list[TranscriptResult]:
+    """The first recording first: once its host is known by voice, the others' host is recognised."""
+    requests = [TranscribeRequest(show=order.show, recording=recording) for recording in spoken]
+    if not requests:
+        return []
+    done = crew.ask_each(
+        job, "transcribe first", "transcription", "/v1/transcripts", requests[:1], TranscriptResult
+    )
+    if order.host_is:
+        host = set_host_request(order.show, spoken[0], order.host_is)
+        done = crew.ask_each(job, "set host", "transcription", "/v1/hosts", [host], TranscriptResult)
+    if requests[1:]:
+        done += crew.ask_each(
+            job, "transcribe", "transcription", "/v1/transcripts", requests[1:], TranscriptResult
+        )
+    return done
+
+
+def write(order: PipelineRequest, adapter: TrainResult, job: JobContext, crew: Crew) -> EpisodeResult | None:
+    if order.episode is None:
+        return None
+    brief = order.episode.model_dump() | {"show": order.show}
+    if order.episode.adapter == "best":
+        brief["adapter"] = adapter.adapter
+    return crew.ask(job, "write", "inference", "/v1/episodes", EpisodeRequest(**brief), EpisodeResult)
+
+
+def dataset_request(order: PipelineRequest) -> DatasetRequest:
+    return DatasetRequest(show=order.show, **order.dataset.model_dump())
+
+
+def train_request(order: PipelineRequest, dataset: DatasetResult) -> TrainRequest:
+    return TrainRequest(show=order.show, dataset=dataset.dataset, **order.training.model_dump())
+
+
+def set_host_request(show: str, recording: str, host_is: str) -> SetHostRequest:
+    """`S2` is a speaker's label, `12.5` a second at which the host talks."""
+    if host_is.startswith("S"):
+        return SetHostRequest(show=show, recording=recording, speaker=host_is)
+    return SetHostRequest(show=show, recording=recording, at_s=float(host_is))
+
+
+def demand_show(store: Store, show: str) -> None:
+    if not store.exists(keys.show(show)):
+        raise BadInputError(f"there is no show {show!r}; create it with `diary shows create {show} --title ... --host ...`")

@@ -1,0 +1,109 @@
+"""The error tree: what happened, to which object, and what to do next. Status and retry advice sit on the class."""
+
+from __future__ import annotations
+
+
+class DiaryError(Exception):
+    """Base of every error we raise on purpose; the service app turns it into RFC 9457 JSON."""
+
+    status = 500
+    retryable = False
+
+    @property
+    def title(self) -> str:
+        return type(self).__name__.removesuffix("Error")
+
+
+class BadInputError(DiaryError):
+    """The caller's input cannot be worked with; the message names the fix."""
+
+    status = 422
+
+
+class BadAudioError(BadInputError):
+    """Not audio, empty, too short or silent."""
+
+
+class ConflictError(DiaryError):
+    status = 409
+
+
+class NotFoundError(DiaryError):
+    status = 404
+
+
+class ArtifactMissingError(NotFoundError):
+    def __init__(self, key: str, advice: str) -> None:
+        super().__init__(f"nothing stored at {key}; {advice}")
+
+
+class NotAllowedError(DiaryError):
+    status = 403
+
+
+class NoTokenError(DiaryError):
+    status = 401
+
+
+class StoreUnavailableError(DiaryError):
+    """The object store does not answer; jobs wait and try again."""
+
+    status = 503
+    retryable = True
+
+
+class StoreUnsafeError(DiaryError):
+    """The object store let two writers win one conditional put; nothing may be written to it."""
+
+    status = 503
+
+
+class NoSpaceError(DiaryError):
+    status = 507
+
+
+class EngineFailedError(DiaryError):
+    """The engine's process died or broke off; the service lives on and the job is tried again."""
+
+    status = 502
+    retryable = True
+
+
+class EngineRefusedError(DiaryError):
+    """The engine works but will not do this, e.g. an adapter that does not change the output."""
+
+    status = 422
+
+
+class ServiceUnavailableError(DiaryError):
+    """Another service does not answer; the caller waits and tries again."""
+
+    status = 503
+    retryable = True
+
+
+class SourceUnavailableError(DiaryError):
+    """The site that a recording comes from is busy or broke off; jobs wait and try again."""
+
+    status = 503
+    retryable = True
+
+
+class RemoteJobError(DiaryError):
+    """A job in another service ended in failure; carries its problem on."""
+
+    def __init__(self, detail: str, status: int = 502) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class JobCancelledError(DiaryError):
+    """Raised inside a job when somebody asked for it to stop."""
+
+    status = 409
+
+
+class LeaseYieldedError(DiaryError):
+    """The engine was stopped between two pieces of work because another service waits for the GPU."""
+
+    retryable = True

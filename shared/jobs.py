@@ -1,0 +1,444 @@
+"""Durable jobs: submit, progress, cancel, resume. The only file that imports the workflow library (DBOS Transact).
+
+A job is one DBOS workflow; its id is the caller's Idempotency-Key. Job state lives in a SQLite file (one process per
+file) or in Postgres (replicas share the queue). After a crash a worker takes up its own jobs again at its next start;
+workers also heartbeat in the database, and the jobs of one that is silent are re-enqueued for the others. Steps run at
+least once, so every handler is safe to repeat. `APPLICATION_VERSION` is explicit: a job half done under older code
+finishes under newer code; raise it only when the order of a workflow's steps changes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import error as dbos_error
+from pydantic import BaseModel
+
+from shared.errors import (
+    ConflictError,
+    DiaryError,
+    EngineFailedError,
+    JobCancelledError,
+    LeaseYieldedError,
+    NoSpaceError,
+    NotFoundError,
+)
+from shared.progress import Pace, ProgressBoard
+from shared.schemas import Job, JobState, Problem, Progress
+from shared.settings import ServiceSettings
+from shared.telemetry import Metrics, trace
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+APPLICATION_VERSION = "1"
+WATCH_S = 0.5
+ENGINE_ATTEMPTS = 3
+PATIENCE_S = 600.0
+LONGEST_PAUSE_S = 10.0
+
+_STATES = {
+    "ENQUEUED": JobState.QUEUED,
+    "DELAYED": JobState.QUEUED,
+    "PENDING": JobState.RUNNING,
+    "SUCCESS": JobState.DONE,
+    "ERROR": JobState.FAILED,
+    "CANCELLED": JobState.CANCELLED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": JobState.FAILED,
+}
+
+
+class JobContext(Protocol):
+    """What a handler knows of its job, and tells about it."""
+
+    id: str
+    kind: str
+    actor: str
+    trace_id: str
+    work_dir: Path
+
+    def check(self) -> None:
+        """Raise JobCancelledError if somebody cancelled the job."""
+        ...
+
+    def progress(
+        self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = ""
+    ) -> None: ...
+
+    def step(self, name: str, work: Callable[[], T]) -> T:
+        """Do a piece of work once, however often the job is restarted; its result must be JSON."""
+        ...
+
+
+Handler = Callable[[Any, JobContext], BaseModel]
+
+
+class WorkerStopping(BaseException):  # noqa: N818 - not an error: the job stays pending and is resumed at the next start
+    """Raised inside a job when its worker shuts down."""
+
+
+@dataclass
+class Ticket:
+    """What travels through the workflow library: JSON, readable by older and newer code."""
+
+    kind: str
+    request: dict[str, Any]
+    actor: str
+    trace_id: str
+    show: str | None = None
+
+    def dumps(self) -> str:
+        return json.dumps(self.__dict__, sort_keys=True)
+
+    @classmethod
+    def loads(cls, text: str) -> Ticket:
+        known = json.loads(text)
+        return cls(**{name: known.get(name) for name in cls.__dataclass_fields__})
+
+    def same_work(self, other: Ticket) -> bool:
+        return (self.kind, self.request) == (other.kind, other.request)
+
+
+@dataclass
+class _Kind:
+    request_type: type[BaseModel]
+    run: Handler
+    workflow: Callable[[str], str]
+
+
+@dataclass
+class RunningJob:
+    """The JobContext of a job that runs in this worker."""
+
+    id: str
+    kind: str
+    actor: str
+    trace_id: str
+    work_dir: Path
+    jobs: Jobs
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    stepped: bool = False
+    pace: Pace = field(default_factory=Pace)
+
+    def check(self) -> None:
+        if self.jobs.stopping.is_set():
+            raise WorkerStopping
+        if self.cancelled.is_set():
+            raise JobCancelledError(f"job {self.id} was cancelled")
+
+    def progress(
+        self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = ""
+    ) -> None:
+        eta_s = self.pace.eta_s(stage, done, total, time.monotonic())
+        self.jobs.board.post(
+            self.id, Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note)
+        )
+
+    def step(self, name: str, work: Callable[[], T]) -> T:
+        self.stepped = True
+
+        def once() -> T:
+            try:
+                return self.jobs.attempts(self, work)
+            except JobCancelledError as error:
+                raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
+
+        self.check()
+        return DBOS.run_step({"name": name}, once)
+
+
+class Jobs:
+    """The jobs of one service in this process.
+
+    settings   where state lives, how many jobs at once, when a silent worker loses its jobs
+    """
+
+    def __init__(self, service: str, settings: ServiceSettings, metrics: Metrics | None = None) -> None:
+        self.service = service
+        self.stopping = threading.Event()
+        self._settings = settings
+        self._metrics = metrics or Metrics(service)
+        self._kinds: dict[str, _Kind] = {}
+        self._running: dict[str, RunningJob] = {}
+        self._slots = threading.BoundedSemaphore(settings.concurrency)
+        self._executor = f"{service}-{settings.worker}"
+        self._url = _database_url(service, settings)
+        self.board = ProgressBoard(self._url)
+        self._dbos: DBOS | None = None
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def handle(self, kind: str, request_type: type[BaseModel], run: Handler) -> None:
+        """Say what does a kind of job; before `start`."""
+
+        def job_workflow(ticket: str) -> str:
+            return self._work(ticket)
+
+        self._kinds[kind] = _Kind(request_type, run, job_workflow)
+
+    def start(self) -> None:
+        """Open the database, take up this worker's unfinished jobs, watch for cancels and for silent workers."""
+        self.stopping.clear()
+        config: DBOSConfig = {
+            "name": f"diary-{self.service}",
+            "system_database_url": self._url,
+            "executor_id": self._executor,
+            "application_version": APPLICATION_VERSION,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+            "notification_listener_polling_interval_sec": 0.2,
+        }
+        self._dbos = DBOS(config=config)
+        for name, kind in self._kinds.items():
+            kind.workflow = cast(Any, DBOS.workflow(name=f"{self.service}.{name}")(kind.workflow))
+        self.board.open()
+        self.board.heartbeat(self._executor, time.time())
+        DBOS.launch()
+        DBOS.register_queue(
+            self._queue, worker_concurrency=self._settings.concurrency, polling_interval_sec=0.2
+        )
+        threading.Thread(target=self._watch_forever, name="jobs-watch", daemon=True).start()
+        threading.Thread(target=self._heartbeat_forever, name="jobs-heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """Leave running jobs as they are, for the next start; their engines are stopped by the service."""
+        self.stopping.set()
+        deadline = time.monotonic() + 3.0
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self._dbos is not None:
+            DBOS.destroy(destroy_registry=True)
+            self._dbos = None
+        self.board.close()
+
+    # ---- what callers do -------------------------------------------------------------------------------------------
+
+    def submit(
+        self, kind: str, request: BaseModel, *, actor: str, trace_id: str, idempotency_key: str | None = None
+    ) -> Job:
+        """Queue a job; the same key gives the same job. ConflictError if the key was used for other work."""
+        job_id = idempotency_key or uuid.uuid4().hex
+        body = request.model_dump(mode="json")
+        ticket = Ticket(kind, body, actor, trace_id, show=body.get("show"))
+        known = self._status(job_id)
+        if known is None:
+            with SetWorkflowID(job_id):
+                DBOS.enqueue_workflow(self._queue, self._kinds[kind].workflow, ticket.dumps())
+            known = self._status(job_id)
+        if known is None:
+            raise EngineFailedError(f"job {job_id} could not be queued; submit it again")
+        if not _ticket_of(known).same_work(ticket):
+            raise ConflictError(f"Idempotency-Key {job_id} was used for another request; choose a new one")
+        return self._as_job(known)
+
+    def get(self, job_id: str) -> Job:
+        known = self._status(job_id)
+        if known is None:
+            raise NotFoundError(f"no job {job_id} in {self.service}; `diary jobs list` shows those that exist")
+        return self._as_job(known)
+
+    def list(self, *, show: str | None = None, limit: int = 100) -> list[Job]:
+        """Newest first."""
+        found = DBOS.list_workflows(sort_desc=True, limit=limit)
+        jobs = [self._as_job(status) for status in found if status.name.startswith(f"{self.service}.")]
+        return [job for job in jobs if show is None or job.show == show]
+
+    def cancel(self, job_id: str) -> Job:
+        if not self.get(job_id).state.ended:
+            DBOS.cancel_workflow(job_id)
+            if running := self._running.get(job_id):
+                running.cancelled.set()
+        return self.get(job_id)
+
+    # ---- running one job -------------------------------------------------------------------------------------------
+
+    def _work(self, ticket_text: str) -> str:
+        """The workflow: run the handler, give back its result or its problem as JSON."""
+        ticket = Ticket.loads(ticket_text)
+        job_id = cast(str, DBOS.workflow_id)
+        work_dir = self._settings.work_dir / self.service / job_id
+        job = RunningJob(job_id, ticket.kind, ticket.actor, ticket.trace_id, work_dir, self)
+        with trace(ticket.trace_id, job=job_id, show=ticket.show), self._slot(job), self._metrics.job(ticket.kind):
+            return self._outcome(job, ticket)
+
+    @contextmanager
+    def _slot(self, job: RunningJob) -> Iterator[None]:
+        self._running[job.id] = job
+        try:
+            with self._slots:
+                job.work_dir.mkdir(parents=True, exist_ok=True)
+                yield
+        finally:
+            self._running.pop(job.id, None)
+            if not self.stopping.is_set():
+                shutil.rmtree(job.work_dir, ignore_errors=True)
+
+    def _outcome(self, job: RunningJob, ticket: Ticket) -> str:
+        kind = self._kinds[ticket.kind]
+        try:
+            request = kind.request_type.model_validate(ticket.request)
+            log.info("job started", extra={"kind": ticket.kind})
+            result = self.attempts(job, lambda: kind.run(request, job))
+            log.info("job done", extra={"kind": ticket.kind})
+            return json.dumps({"result": result.model_dump(mode="json")})
+        except JobCancelledError as error:
+            log.info("job cancelled", extra={"kind": ticket.kind})
+            raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
+        except dbos_error.DBOSWorkflowCancelledError:
+            raise
+        except DiaryError as error:
+            log.warning("job failed: %s", error, extra={"kind": ticket.kind})
+            return json.dumps({"problem": problem_of(error, ticket.trace_id).model_dump(mode="json")})
+        except Exception as error:  # noqa: BLE001 - the job runner is the one place for this
+            log.exception("job failed unexpectedly", extra={"kind": ticket.kind})
+            return json.dumps({"problem": _unexpected(error, ticket.trace_id).model_dump(mode="json")})
+
+    def attempts(self, job: RunningJob, work: Callable[[], T]) -> T:
+        """Repeat work that failed for a reason that passes: an engine that died, a store or service that is away."""
+        began, tries = time.monotonic(), 0
+        while True:
+            tries += 1
+            try:
+                return work()
+            except LeaseYieldedError as error:
+                log.info("gave the GPU to another service: %s", error)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise NoSpaceError("the work folder's disk is full; free space and submit the job again") from error
+                raise
+            except DiaryError as error:
+                engine_is_hopeless = isinstance(error, EngineFailedError) and tries >= ENGINE_ATTEMPTS
+                out_of_patience = time.monotonic() - began > PATIENCE_S
+                if not error.retryable or engine_is_hopeless or out_of_patience:
+                    raise
+                log.warning("trying again (%d): %s", tries, error)
+                self._pause(job, min(LONGEST_PAUSE_S, 0.5 * 2**tries), f"{error}; trying again ({tries})")
+
+    def _pause(self, job: RunningJob, seconds: float, note: str) -> None:
+        job.progress("waiting", note=note)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            job.check()
+            time.sleep(0.1)
+
+    # ---- watching ------------------------------------------------------------------------------------------------
+
+    def _watch_forever(self) -> None:
+        """Notice cancels, also those that another replica was asked for, and jobs that were given to another worker."""
+        while not self.stopping.wait(WATCH_S):
+            mine = list(self._running)
+            if not mine:
+                continue
+            try:
+                known = DBOS.list_workflows(workflow_ids=mine, load_input=False, load_output=False)
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("the job database does not answer: %s", error)
+                continue
+            for status in known:
+                taken_over = status.executor_id not in (None, self._executor)
+                job = self._running.get(status.workflow_id)
+                if job and (status.status == "CANCELLED" or taken_over):
+                    job.cancelled.set()
+
+    def _heartbeat_forever(self) -> None:
+        pause = self._settings.silent_after_s / 6
+        while not self.stopping.wait(pause):
+            try:
+                self.board.heartbeat(self._executor, time.time())
+                silent = self.board.silent_workers(time.time() - self._settings.silent_after_s)
+                self._take_over(silent)
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("the job database does not answer: %s", error)
+
+    def _take_over(self, silent: Sequence[str]) -> None:
+        """Re-enqueue the jobs of workers that are silent; safe for any number of sweepers at once."""
+        for worker in silent:
+            log.warning("worker %s is silent; its jobs go to the others", worker)
+            DBOS._recover_pending_workflows([worker])
+            self.board.forget_worker(worker)
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def _queue(self) -> str:
+        return f"{self.service}-jobs"
+
+    def _status(self, job_id: str) -> Any | None:
+        try:
+            found = DBOS.list_workflows(workflow_ids=[job_id])
+        except dbos_error.DBOSNonExistentWorkflowError:
+            return None
+        return found[0] if found else None
+
+    def _as_job(self, status: Any) -> Job:
+        ticket = _ticket_of(status)
+        outcome = json.loads(status.output) if isinstance(status.output, str) else {}
+        problem = outcome.get("problem")
+        state = JobState.FAILED if problem else _STATES[status.status]
+        if state is JobState.FAILED and problem is None:
+            problem = _unexpected(status.error or RuntimeError(status.status), ticket.trace_id).model_dump()
+        return Job(
+            id=status.workflow_id,
+            kind=ticket.kind,
+            service=self.service,
+            state=state,
+            show=ticket.show,
+            actor=ticket.actor,
+            trace_id=ticket.trace_id,
+            progress=self.board.read(status.workflow_id),
+            result=outcome.get("result"),
+            problem=Problem.model_validate(problem) if problem else None,
+            created_at=_time(status.created_at),
+            updated_at=_time(status.updated_at),
+            links={"self": f"/v1/jobs/{status.workflow_id}", "events": f"/v1/jobs/{status.workflow_id}/events"},
+        )
+
+
+def problem_of(error: DiaryError, trace_id: str | None) -> Problem:
+    return Problem(
+        type=f"urn:diary:{error.title}",
+        title=error.title,
+        status=error.status,
+        detail=str(error),
+        trace_id=trace_id,
+        retryable=error.retryable,
+    )
+
+
+def _unexpected(error: BaseException, trace_id: str) -> Problem:
+    return Problem(
+        title="Unexpected",
+        status=500,
+        detail=f"{type(error).__name__}: {error}; the log has the trace under trace_id {trace_id}",
+        trace_id=trace_id,
+    )
+
+
+def _ticket_of(status: Any) -> Ticket:
+    return Ticket.loads(status.input["args"][0])
+
+
+def _time(epoch_ms: int | None) -> datetime:
+    return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)
+
+
+def _database_url(service: str, settings: ServiceSettings) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{(settings.state_dir / f'{service}.sqlite').absolute()}"

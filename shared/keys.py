@@ -1,0 +1,132 @@
+"""Where every object lives and who writes it: the data-flow map of the product.
+
+    key                                            written by      kind
+    blobs/{sha256}                                 any service     content, immutable, named by what it holds
+    uploads/{id}                                   studio          a file on its way to ingest, removed afterwards
+    shows/{show}/show.json                         studio          pointer (changes by compare-and-swap)
+    shows/{show}/recordings/{id}.json              ingest          manifest, immutable
+    shows/{show}/transcripts/{recording}/{id}.json ingest (import), transcription    manifest, one per revision
+    shows/{show}/transcripts/{recording}/head      ingest, transcription             pointer to the current revision
+    shows/{show}/voiceprint.json                   transcription   pointer
+    shows/{show}/datasets/{id}.json                trainer         manifest
+    shows/{show}/runs/{n}.json                     trainer         claim of a run number by a job
+    shows/{show}/checkpoints/{run}/{step}.json     trainer         manifest of a resumable checkpoint
+    shows/{show}/adapters/{name}.json              trainer         manifest
+    shows/{show}/episodes/{id}/turns/{n}.json      inference       one turn, written once
+    shows/{show}/episodes/{id}/episode.json        inference       manifest
+
+Manifests are written last, once, with a conditional put: whoever reads one finds everything it names.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WRITERS = (
+    (r"^uploads/", "studio", "upload the file again with `diary recordings add`"),
+    (r"^shows/[^/]+/show\.json$", "studio", "create the show with `diary shows create`"),
+    (r"^shows/[^/]+/recordings/", "ingest", "add the recording with `diary recordings add`"),
+    (r"^shows/[^/]+/transcripts/", "transcription", "run `diary transcripts make`"),
+    (r"^shows/[^/]+/voiceprint\.json$", "transcription", "say who the host is with `diary transcripts host`"),
+    (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
+    (r"^shows/[^/]+/(runs|checkpoints|adapters)/", "trainer", "train one with `diary adapters train`"),
+    (r"^shows/[^/]+/episodes/", "inference", "write one with `diary episodes write`"),
+    (r"^blobs/", "any", "its manifest is damaged: restore the store from its backup"),
+)
+
+
+def writer(key: str) -> str:
+    """Name of the service that writes this key."""
+    return _rule(key)[0]
+
+
+def advice(key: str) -> str:
+    """What a person does when nothing is stored at this key."""
+    return _rule(key)[1]
+
+
+def _rule(key: str) -> tuple[str, str]:
+    for pattern, service, how in _WRITERS:
+        if re.match(pattern, key):
+            return service, how
+    raise ValueError(f"{key!r} is not a key of this product")
+
+
+def blob(sha256: str) -> str:
+    return f"blobs/{sha256}"
+
+
+def upload(upload_id: str) -> str:
+    return f"uploads/{upload_id}"
+
+
+def show(slug: str) -> str:
+    return f"shows/{slug}/show.json"
+
+
+def recordings(slug: str) -> str:
+    return f"shows/{slug}/recordings/"
+
+
+def recording(slug: str, recording_id: str) -> str:
+    return f"{recordings(slug)}{recording_id}.json"
+
+
+def transcripts(slug: str, recording_id: str | None = None) -> str:
+    return f"shows/{slug}/transcripts/{recording_id}/" if recording_id else f"shows/{slug}/transcripts/"
+
+
+def transcript(slug: str, recording_id: str, revision: str) -> str:
+    return f"{transcripts(slug, recording_id)}{revision}.json"
+
+
+def transcript_head(slug: str, recording_id: str) -> str:
+    return f"{transcripts(slug, recording_id)}head"
+
+
+def voiceprint(slug: str) -> str:
+    return f"shows/{slug}/voiceprint.json"
+
+
+def datasets(slug: str) -> str:
+    return f"shows/{slug}/datasets/"
+
+
+def dataset(slug: str, dataset_id: str) -> str:
+    return f"{datasets(slug)}{dataset_id}.json"
+
+
+def run(slug: str, number: int) -> str:
+    return f"shows/{slug}/runs/{number}.json"
+
+
+def checkpoints(slug: str, run_number: int) -> str:
+    return f"shows/{slug}/checkpoints/{run_number}/"
+
+
+def checkpoint(slug: str, run_number: int, step: int) -> str:
+    return f"{checkpoints(slug, run_number)}{step:08d}.json"
+
+
+def adapters(slug: str) -> str:
+    return f"shows/{slug}/adapters/"
+
+
+def adapter(slug: str, name: str) -> str:
+    return f"{adapters(slug)}{name}.json"
+
+
+def episodes(slug: str) -> str:
+    return f"shows/{slug}/episodes/"
+
+
+def episode(slug: str, episode_id: str) -> str:
+    return f"{episodes(slug)}{episode_id}/episode.json"
+
+
+def episode_turns(slug: str, episode_id: str) -> str:
+    return f"{episodes(slug)}{episode_id}/turns/"
+
+
+def episode_turn(slug: str, episode_id: str, index: int) -> str:
+    return f"{episode_turns(slug, episode_id)}{index:05d}.json"

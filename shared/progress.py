@@ -1,0 +1,109 @@
+"""How far each job is and which workers live: two small tables beside the workflow library's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from shared.schemas import Progress
+
+POST_EVERY_S = 0.4
+
+_tables = sa.MetaData()
+_progress = sa.Table(
+    "diary_progress",
+    _tables,
+    sa.Column("job", sa.String, primary_key=True),
+    sa.Column("progress", sa.Text, nullable=False),
+)
+_workers = sa.Table(
+    "diary_workers",
+    _tables,
+    sa.Column("worker", sa.String, primary_key=True),
+    sa.Column("seen_at", sa.Float, nullable=False),
+)
+
+
+@dataclass
+class Pace:
+    """Estimates the seconds left in a stage from the work done since the stage began."""
+
+    stage: str = ""
+    began_at: float = 0.0
+    began_with: float = 0.0
+
+    def eta_s(self, stage: str, done: float, total: float | None, now: float) -> float | None:
+        """None while nothing is known: no total, or nothing done in this stage yet."""
+        if stage != self.stage:
+            self.stage, self.began_at, self.began_with = stage, now, done
+        worked = done - self.began_with
+        if total is None or worked <= 0:
+            return None
+        return max(0.0, (total - done) * (now - self.began_at) / worked)
+
+
+class ProgressBoard:
+    """Latest progress per job, readable by every replica; posts within a stage are thinned out."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+        self._engine: sa.Engine | None = None
+        self._last_post: dict[str, tuple[str, float]] = {}
+        self._guard = threading.Lock()
+
+    def open(self) -> None:
+        waits = {"timeout": 30} if self._url.startswith("sqlite") else {}
+        self._engine = sa.create_engine(self._url, connect_args=waits, pool_pre_ping=True)
+        _tables.create_all(self._engine)
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def post(self, job: str, progress: Progress) -> None:
+        now = time.monotonic()
+        with self._guard:
+            stage, posted_at = self._last_post.get(job, ("", 0.0))
+            if progress.stage == stage and now - posted_at < POST_EVERY_S and progress.done != progress.total:
+                return
+            self._last_post[job] = (progress.stage, now)
+        self._upsert(_progress, "job", job, progress=progress.model_dump_json())
+
+    def read(self, job: str) -> Progress | None:
+        with self._connected().connect() as connection:
+            text = connection.scalar(sa.select(_progress.c.progress).where(_progress.c.job == job))
+        return Progress.model_validate_json(text) if text else None
+
+    def heartbeat(self, worker: str, now: float) -> None:
+        self._upsert(_workers, "worker", worker, seen_at=now)
+
+    def silent_workers(self, since: float) -> list[str]:
+        with self._connected().connect() as connection:
+            return list(connection.scalars(sa.select(_workers.c.worker).where(_workers.c.seen_at < since)))
+
+    def forget_worker(self, worker: str) -> None:
+        with self._connected().begin() as connection:
+            connection.execute(sa.delete(_workers).where(_workers.c.worker == worker))
+
+    def _upsert(self, table: sa.Table, key: str, value: str, **fields: str | float) -> None:
+        """Update, else insert; two first writers of one key are no error."""
+        row = table.c[key] == value
+        with self._connected().begin() as connection:
+            if connection.execute(sa.update(table).where(row).values(**fields)).rowcount == 0:
+                insert = _insert(connection, table).values({key: value, **fields})
+                connection.execute(insert.on_conflict_do_nothing())
+
+    def _connected(self) -> sa.Engine:
+        if self._engine is None:
+            raise RuntimeError("the job database is not open yet; Jobs.start opens it")
+        return self._engine
+
+
+def _insert(connection: sa.Connection, table: sa.Table):  # noqa: ANN202 - one class per dialect
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)

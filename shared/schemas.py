@@ -1,0 +1,488 @@
+"""The records that cross a wire, in pipeline order: show, recording, transcript, dataset, adapter, episode, job."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Record(BaseModel):
+    """Base of all records: unknown fields are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ---- what every artifact carries -------------------------------------------------------------------------------
+
+
+class Blob(Record):
+    """Bytes in the store, named by what they hold."""
+
+    key: str
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+    media_type: str = "application/octet-stream"
+
+
+class MadeFrom(Record):
+    key: str
+    sha256: Sha256
+
+
+class Lineage(Record):
+    """What an artifact was made from, by what, and how: enough to walk from an episode back to its audio."""
+
+    made_from: tuple[MadeFrom, ...] = ()
+    by: str
+    version: str
+    job: str
+    actor: str
+    parameters: dict[str, Any] = {}
+    models: dict[str, str] = {}
+    made_at: datetime = Field(default_factory=now)
+
+
+# ---- show --------------------------------------------------------------------------------------------------------
+
+
+class Show(Record):
+    schema_version: Literal[1] = 1
+    slug: Slug
+    title: ShortText
+    host: ShortText
+    language: str = Field(default="en", pattern=r"^[a-z]{2,3}$")
+    rights: Literal["own", "licensed", "private"] = "private"
+    speakers: int = Field(default=2, ge=1, le=8, description="usual number of people in a recording")
+    created_at: datetime = Field(default_factory=now)
+
+
+# ---- recording ---------------------------------------------------------------------------------------------------
+
+
+class Recording(Record):
+    """One real episode of the podcast; without audio when it came as a published transcript."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    show: Slug
+    title: ShortText
+    guest: str | None = None
+    source: str
+    original: Blob
+    working: Blob | None = Field(default=None, description="16 kHz mono FLAC; none for a published transcript")
+    duration_s: float | None = Field(default=None, ge=0)
+    metadata: dict[str, Any] = {}
+    lineage: Lineage
+
+
+class Source(Record):
+    """Where a recording comes from: exactly one of `upload_key` (a file already in the store) and `url`."""
+
+    upload_key: str | None = None
+    filename: str | None = Field(default=None, max_length=300)
+    url: str | None = Field(default=None, max_length=2000)
+    title: ShortText | None = None
+    guest: ShortText | None = None
+
+
+class IngestRequest(Source):
+    show: Slug
+
+
+class IngestResult(Record):
+    recording: str
+    key: str
+    new: bool = Field(description="false when the same content was there before")
+    has_audio: bool = True
+
+
+# ---- transcript --------------------------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    HOST = "host"
+    GUEST = "guest"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Word(Record):
+    text: str
+    start_s: float
+    end_s: float
+    score: float | None = None
+
+
+class Turn(Record):
+    speaker: str
+    role: Role
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...] = ()
+    needs_review: bool = False
+    review_reasons: tuple[str, ...] = ()
+
+
+class Speaker(Record):
+    """One voice of a transcript. `label` is S1, S2, ... in order of appearance."""
+
+    label: str
+    role: Role
+    name: str | None = None
+    speech_s: float = 0.0
+    host_score: float | None = Field(default=None, description="cosine to the host's voiceprint, if there is one")
+
+
+class HostMethod(StrEnum):
+    VOICEPRINT = "voiceprint"
+    SET = "set"
+    NAMED = "named"
+    GUESSED = "guessed"
+    UNKNOWN = "unknown"
+
+
+class Transcript(Record):
+    """One immutable revision of who said what when.
+
+    `host_method` tells how the host was found: by voice, set by a person, named in a published transcript, or guessed
+    from the text. `engines` names the models that were used (asr, aligner, diariser); `warnings` are for people.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str
+    recording: str
+    show: Slug
+    parent: str | None = None
+    kind: Literal["machine", "import", "correction"]
+    language: str = "en"
+    guest: str | None = None
+    duration_s: float | None = None
+    speakers: tuple[Speaker, ...]
+    host_method: HostMethod
+    turns: tuple[Turn, ...]
+    engines: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
+    lineage: Lineage
+
+
+class TranscribeRequest(Record):
+    show: Slug
+    recording: str
+    speakers: int | None = Field(default=None, ge=1, le=8, description="how many people talk; the show's usual if unset")
+    language: str | None = None
+
+
+class SetHostRequest(Record):
+    """One answer to "which is the host?": a speaker label such as S1, or a second at which the host talks."""
+
+    show: Slug
+    recording: str
+    speaker: str | None = None
+    at_s: float | None = Field(default=None, ge=0)
+
+
+class TranscriptResult(Record):
+    transcript: str
+    recording: str
+    key: str
+    speakers: int
+    host_method: HostMethod
+    turns: int
+
+
+class Voiceprint(Record):
+    """The host's voice. `vector` has unit length; embeddings of different models must never be compared."""
+
+    schema_version: Literal[1] = 1
+    show: Slug
+    model: str
+    vector: tuple[float, ...]
+    speech_s: float
+    lineage: Lineage
+
+
+# ---- dataset -----------------------------------------------------------------------------------------------------
+
+
+class Message(Record):
+    role: Literal["system", "host", "guest"]
+    text: str
+
+
+class Example(Record):
+    """One training example: the header that generation will use too, then turns, starting with the host."""
+
+    recording: str
+    transcript: str
+    guest: str
+    messages: tuple[Message, ...]
+    tokens: int
+    supervised_tokens: int
+
+
+class LeftOut(Record):
+    recording: str
+    reason: str
+    words: int = 0
+
+
+class DatasetOptions(Record):
+    recordings: tuple[str, ...] = Field(default=(), description="all of the show's transcripts when empty")
+    max_length: int = Field(default=512, ge=128, le=131072, description="tokens per example, at most")
+    eval_guests: int = Field(default=1, ge=1, description="guests kept out of training")
+    loss_on: Literal["both", "guest", "host"] = "both"
+
+
+class DatasetRequest(DatasetOptions):
+    show: Slug
+
+
+class Dataset(Record):
+    schema_version: Literal[1] = 1
+    id: str
+    show: Slug
+    host: str
+    train: Blob
+    eval: Blob
+    train_examples: int
+    eval_examples: int
+    train_tokens: int
+    eval_tokens: int
+    train_guests: tuple[str, ...]
+    eval_guests: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...] = ()
+    max_length: int
+    loss_on: Literal["both", "guest", "host"]
+    base_model: str
+    base_revision: str
+    lineage: Lineage
+
+    @property
+    def tokens(self) -> int:
+        return self.train_tokens + self.eval_tokens
+
+
+class DatasetResult(Record):
+    dataset: str
+    key: str
+    tokens: int
+    examples: int
+
+
+# ---- adapter -----------------------------------------------------------------------------------------------------
+
+
+class TrainOptions(Record):
+    steps: int = Field(default=16, ge=1, le=100_000)
+    examples_per_step: int = Field(default=2, ge=1, le=512)
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1)
+    lora_rank: int = Field(default=16, ge=1, le=256)
+    lora_alpha: int = Field(default=32, ge=1)
+    last_layers: int | None = Field(default=None, ge=1, description="adapt only the last N layers; all when unset")
+    checkpoint_every: int = Field(default=8, ge=1)
+    seed: int = 42
+
+
+class TrainRequest(TrainOptions):
+    show: Slug
+    dataset: str
+
+
+class MetricPoint(Record):
+    step: int
+    tokens: int
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    seconds: float = 0.0
+
+
+class Adapter(Record):
+    """LoRA weights of one checkpoint as a Hugging Face PEFT folder, under an immutable name such as `doac.r3.c240`."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    show: Slug
+    dataset: str
+    files: dict[str, Blob]
+    base_model: str
+    base_revision: str
+    rank: int
+    target_modules: tuple[str, ...]
+    eval_loss_before: float
+    eval_loss_after: float
+    metrics: tuple[MetricPoint, ...]
+    lineage: Lineage
+
+
+class TrainResult(Record):
+    adapter: str
+    key: str
+    eval_loss_before: float
+    eval_loss_after: float
+
+
+# ---- episode -----------------------------------------------------------------------------------------------------
+
+
+class EpisodeOptions(Record):
+    """The brief. `adapter` is an adapter's name, `best` (the show's lowest held-out loss) or `base`."""
+
+    guest: ShortText
+    about: str = Field(default="", max_length=2000)
+    facts: tuple[str, ...] = ()
+    adapter: str = "best"
+    words: int = Field(default=400, ge=20, le=50_000)
+    seed: int = 42
+    candidates: int = Field(default=1, ge=1, le=8)
+    temperature: float = Field(default=0.8, ge=0, le=2)
+
+
+class EpisodeRequest(EpisodeOptions):
+    show: Slug
+
+
+class EpisodeTurn(Record):
+    index: int
+    role: Literal["host", "guest"]
+    speaker: str
+    text: str
+    tokens: int
+    attempts: int = 1
+    rejected: tuple[str, ...] = ()
+    closed: bool = Field(default=True, description="false when the turn breaks off in a sentence")
+    closing: bool = Field(default=False, description="the host's goodbye: nothing follows")
+    adapter: str | None = Field(default=None, description="who wrote it; none for the base model")
+
+
+class Report(Record):
+    """Figures as in design.md: rep-4 = 1 - unique/total word 4-grams; window = 200 words, stride 25."""
+
+    words: int
+    turns: int
+    alternates: bool
+    starts_with_host: bool
+    empty_turns: int
+    unclosed: int
+    one_word_share: float = Field(description="share of guest turns of one word at most")
+    rep4: float
+    worst_window_rep4: float
+    longest_repeat_words: int
+    verdict: str
+
+
+class Episode(Record):
+    schema_version: Literal[1] = 1
+    id: str
+    show: Slug
+    guest: str
+    host: str
+    brief: EpisodeRequest
+    adapter: str | None
+    fine_tuned: bool
+    label: str
+    canary: bool | None = Field(description="whether the adapter was seen to change the output; none for the base model")
+    base_model: str
+    base_revision: str
+    turns: tuple[EpisodeTurn, ...]
+    report: Report
+    ai_generated: Literal[True] = True
+    lineage: Lineage
+
+
+class EpisodeResult(Record):
+    episode: str
+    key: str
+    words: int
+    turns: int
+    canary: bool | None
+
+
+# ---- pipeline ----------------------------------------------------------------------------------------------------
+
+
+class PipelineRequest(Record):
+    """From sources to an AI episode in one order; leave out `episode` to stop at the adapter.
+
+    `host_is` answers "which is the host?" for the first spoken recording: a speaker label (S1) or a second (12.5).
+    """
+
+    show: Slug
+    sources: tuple[Source, ...] = ()
+    host_is: str | None = Field(default=None, pattern=r"^(S[1-9]|\d+(\.\d+)?)$")
+    dataset: DatasetOptions = DatasetOptions()
+    training: TrainOptions = TrainOptions()
+    episode: EpisodeOptions | None = None
+
+
+class PipelineResult(Record):
+    recordings: tuple[str, ...]
+    transcripts: tuple[str, ...]
+    dataset: str
+    adapter: str
+    episode: str | None = None
+
+
+# ---- job ---------------------------------------------------------------------------------------------------------
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class Progress(Record):
+    """Where a job is: `done` of `total` `unit`s of `stage`; `eta_s` is an estimate of the seconds left in the stage."""
+
+    stage: str
+    done: float = 0
+    total: float | None = None
+    unit: str = ""
+    eta_s: float | None = None
+    note: str = ""
+
+
+class Problem(Record):
+    """RFC 9457. `detail` says what happened and what to do next."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    trace_id: str | None = None
+    retryable: bool = False
+
+
+class Job(Record):
+    id: str
+    kind: str
+    service: str
+    state: JobState
+    show: str | None = None
+    actor: str = ""
+    trace_id: str = ""
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    problem: Problem | None = None
+    created_at: datetime
+    updated_at: datetime
+    links: dict[str, str] = {}

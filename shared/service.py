@@ -1,0 +1,329 @@
+"""The FastAPI app that every service is: jobs API, progress as server-sent events, health, metrics, problems, tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from shared.engines import EngineProcess
+from shared.errors import BadInputError, DiaryError, StoreUnavailableError
+from shared.jobs import Handler, Jobs, problem_of
+from shared.schemas import Job, Problem
+from shared.store import S3Store, Store, probe_races
+from shared.settings import ServiceSettings, StoreSettings
+from shared.telemetry import Metrics, current_trace_id, log_to_stderr, new_trace_id, trace, trace_id_of
+from shared.tokens import Access, Token, TokenBook
+from shared.version import VERSION
+
+log = logging.getLogger(__name__)
+
+SSE_POLL_S = 0.4
+STORE_RETRY_S = 2.0
+_KEY = re.compile(r"^[A-Za-z0-9._:-]{8,160}$")
+
+
+@dataclass(frozen=True)
+class JobRoute:
+    """One thing a service makes: `POST path` with `request` queues a job of this kind; `run(request, job=...)` does it."""
+
+    path: str
+    kind: str
+    request: type[BaseModel]
+    run: Callable[..., BaseModel]
+
+
+class Readiness:
+    """Whether the store was found safe; asked again until it is."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.problem: DiaryError | None = StoreUnavailableError("the object store was not checked yet; wait a moment")
+
+    def check(self) -> None:
+        try:
+            if isinstance(self._store, S3Store):
+                self._store.ensure_bucket()
+            probe_races(self._store)
+            self.problem = None
+        except DiaryError as error:
+            if str(error) != str(self.problem):
+                log.warning("not ready: %s", error)
+            self.problem = error
+
+    def demand(self) -> None:
+        if self.problem is not None:
+            raise self.problem
+
+
+def job_service(
+    name: str,
+    settings: ServiceSettings,
+    store: Store,
+    routes: Sequence[JobRoute],
+    *,
+    engines: Sequence[EngineProcess] = (),
+    routers: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """Build a service around its job handlers.
+
+    routes    what it makes; each becomes `POST /v1/<nouns>` answering 202 with the job and its links
+    engines   child processes to stop with the service
+    routers   further doors (studio's reading API)
+    """
+    metrics = Metrics(name)
+    jobs = Jobs(name, settings, metrics)
+    for route in routes:
+        jobs.handle(route.kind, route.request, _handler(route))
+    readiness = Readiness(store)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(jobs.start)
+        checking = asyncio.create_task(_check_until_ready(readiness))
+        log.info("service is up", extra={"version": VERSION})
+        yield
+        checking.cancel()
+        jobs.stopping.set()
+        for engine in engines:
+            await asyncio.to_thread(engine.stop)
+        await asyncio.to_thread(jobs.stop)
+
+    app = FastAPI(title=f"diary-of-AI-ceo: {name}", version=VERSION, lifespan=lifespan)
+    app.state.jobs, app.state.store, app.state.tokens = jobs, store, TokenBook(settings.tokens_file)
+    app.state.readiness = readiness
+    _add_problems(app)
+    app.middleware("http")(_trace_and_count(metrics))
+    for route in routes:
+        app.include_router(_making(route, jobs, readiness))
+    app.include_router(_jobs_door(jobs))
+    app.include_router(_health_door(name, readiness, metrics, engines))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+def _handler(route: JobRoute) -> Handler:
+    return lambda request, context: route.run(request, job=context)
+
+
+def serve(service: str, make_app: Callable[[], FastAPI], port: int) -> None:
+    """Run a service on loopback until SIGTERM. Leaves at once: running jobs stay pending and are resumed."""
+    log_to_stderr(service)
+    host = os.environ.get("DIARY_BIND", "127.0.0.1")
+    uvicorn.run(make_app(), host=host, port=port, log_config=None, timeout_graceful_shutdown=2)
+    logging.shutdown()
+    os._exit(0)
+
+
+def open_store() -> S3Store:
+    """The store that the environment names (S3_URL, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY)."""
+    settings = StoreSettings()
+    return S3Store(settings.url, settings.access_key, settings.secret_key.get_secret_value(), settings.bucket)
+
+
+# ---- who is asking -------------------------------------------------------------------------------------------------
+
+
+def caller(request: Request) -> Token:
+    """The token of this request."""
+    return request.app.state.tokens.find(request.headers.get("authorization"))
+
+
+def viewer(token: Token = Depends(caller)) -> Token:
+    token.demand(Access.VIEWER)
+    return token
+
+
+def editor(token: Token = Depends(caller)) -> Token:
+    token.demand(Access.EDITOR)
+    return token
+
+
+def actor_of(request: Request, token: Token) -> str:
+    """Whose name goes on the work: the token's, or the one an admin token acts for."""
+    behalf = request.headers.get("x-diary-on-behalf-of")
+    return behalf if behalf and token.access is Access.ADMIN else token.name
+
+
+# ---- doors ---------------------------------------------------------------------------------------------------------
+
+
+def _making(route: JobRoute, jobs: Jobs, readiness: Readiness) -> APIRouter:
+    router = APIRouter()
+
+    def make(
+        body: BaseModel,
+        request: Request,
+        response: Response,
+        token: Token = Depends(editor),
+        idempotency_key: str | None = Header(default=None),
+    ) -> Job:
+        token.demand(Access.EDITOR, getattr(body, "show", None))
+        readiness.demand()
+        job = jobs.submit(
+            route.kind,
+            body,
+            actor=actor_of(request, token),
+            trace_id=current_trace_id() or new_trace_id(),
+            idempotency_key=checked_key(idempotency_key),
+        )
+        response.headers["Location"] = job.links["self"]
+        return job
+
+    make.__annotations__["body"] = route.request
+    make.__doc__ = f"Queue a {route.kind} job; follow it at its links."
+    router.add_api_route(route.path, make, methods=["POST"], status_code=202, response_model=Job, name=route.kind)
+    return router
+
+
+def checked_key(key: str | None) -> str | None:
+    if key is not None and not _KEY.match(key):
+        raise BadInputError("Idempotency-Key must be 8-160 letters, digits or . _ : -")
+    return key
+
+
+def _jobs_door(jobs: Jobs) -> APIRouter:
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+    def visible(job_id: str, token: Token, needed: Access) -> Job:
+        job = jobs.get(job_id)
+        token.demand(needed, job.show)
+        return job
+
+    @router.get("")
+    def list_jobs(show: str | None = None, limit: int = 100, token: Token = Depends(viewer)) -> list[Job]:
+        return jobs.list(show=show or token.show, limit=min(limit, 1000))
+
+    @router.get("/{job_id}")
+    def get_job(job_id: str, token: Token = Depends(viewer)) -> Job:
+        return visible(job_id, token, Access.VIEWER)
+
+    @router.get("/{job_id}/events")
+    async def job_events(job_id: str, token: Token = Depends(viewer)) -> StreamingResponse:
+        """Server-sent events: `progress` whenever the job moves, `end` with the job once it has ended."""
+        await asyncio.to_thread(visible, job_id, token, Access.VIEWER)
+        return StreamingResponse(_events(jobs, job_id), media_type="text/event-stream")
+
+    @router.delete("/{job_id}")
+    def cancel_job(job_id: str, token: Token = Depends(editor)) -> Job:
+        visible(job_id, token, Access.EDITOR)
+        return jobs.cancel(job_id)
+
+    return router
+
+
+async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
+    last = ""
+    while True:
+        job = await asyncio.to_thread(jobs.get, job_id)
+        text = job.model_dump_json(include={"id", "state", "progress"})
+        if text != last:
+            yield f"event: progress\ndata: {text}\n\n"
+            last = text
+        if job.state.ended:
+            yield f"event: end\ndata: {job.model_dump_json()}\n\n"
+            return
+        await asyncio.sleep(SSE_POLL_S)
+
+
+def _health_door(
+    name: str, readiness: Readiness, metrics: Metrics, engines: Sequence[EngineProcess]
+) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health/live")
+    def live() -> dict[str, Any]:
+        running = {engine.name: engine.pid for engine in engines if engine.alive}
+        return {"service": name, "version": VERSION, "engines": running}
+
+    @router.get("/health/ready")
+    def ready() -> dict[str, str]:
+        readiness.demand()
+        return {"service": name, "state": "ready"}
+
+    @router.get("/metrics")
+    def metrics_text(token: Token = Depends(viewer)) -> Response:
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+    return router
+
+
+async def _check_until_ready(readiness: Readiness) -> None:
+    while readiness.problem is not None:
+        await asyncio.to_thread(readiness.check)
+        if readiness.problem is not None:
+            await asyncio.sleep(STORE_RETRY_S)
+
+
+# ---- problems and traces -------------------------------------------------------------------------------------------
+
+
+def _add_problems(app: FastAPI) -> None:
+    """RFC 9457 for every error; what we did not foresee is logged with its trace and stays opaque outside."""
+
+    @app.exception_handler(DiaryError)
+    async def ours(request: Request, error: DiaryError) -> JSONResponse:
+        return problem_response(problem_of(error, current_trace_id()))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        detail = f"{where or 'body'}: {first['msg']}"
+        return problem_response(
+            Problem(title="BadInput", status=422, detail=detail, trace_id=current_trace_id())
+        )
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        detail = f"{error.detail}: {request.method} {request.url.path}; see /docs"
+        return problem_response(
+            Problem(title="Http", status=error.status_code, detail=detail, trace_id=current_trace_id())
+        )
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    headers = {"Retry-After": "5"} if problem.retryable else {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(
+        json.loads(problem.model_dump_json()), problem.status, headers, media_type="application/problem+json"
+    )
+
+
+def _trace_and_count(
+    metrics: Metrics,
+) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    async def middleware(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        trace_id = trace_id_of(request.headers.get("traceparent"))
+        began = time.monotonic()
+        with trace(trace_id):
+            response = await call_next(request)
+            metrics.request(request.method, response.status_code)
+            if not request.url.path.startswith(("/health", "/metrics")):
+                log.info(
+                    "%s %s %d",
+                    request.method,
+                    request.url.path,
+                    response.status_code,
+                    extra={"ms": round(1000 * (time.monotonic() - began))},
+                )
+        response.headers["X-Trace-Id"] = trace_id
+        return response
+
+    return middleware

@@ -1,0 +1,52 @@
+"""Fields that all services share. A service's own class adds its knobs and sets the prefix of their variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StoreSettings(BaseSettings):
+    """The object store; the same variables for every service."""
+
+    model_config = SettingsConfigDict(env_prefix="S3_", frozen=True)
+
+    url: str = Field(default="http://127.0.0.1:8733", description="S3 endpoint")
+    bucket: str = Field(default="diary", description="bucket, made when it is missing")
+    access_key: str = Field(default="", description="S3 access key")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="S3 secret key")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to run; subclasses set `env_prefix` to their name, e.g. TRANSCRIPTION_."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    port: int = Field(default=8080, ge=1, le=65535, description="port to listen on (address: DIARY_BIND, loopback if unset)")
+    state_dir: Path = Field(default=Path(".run/state"), description="job database (SQLite) when no database_url is set")
+    work_dir: Path = Field(default=Path(".run/work"), description="scratch files of jobs, removed when they end")
+    log_dir: Path = Field(default=Path(".run/logs"), description="logs of engines")
+    tokens_file: Path = Field(default=Path(".run/secrets/tokens.json"), description="hashed bearer tokens")
+    database_url: SecretStr | None = Field(default=None, description="Postgres URL of the job state, for replicas")
+    worker: str = Field(default="1", description="stable name of this worker among its service's replicas")
+    concurrency: int = Field(default=1, ge=1, le=64, description="jobs at once in this worker")
+    silent_after_s: float = Field(default=60.0, gt=0, description="a worker silent for longer loses its jobs to others")
+    lease_dir: Path | None = Field(default=None, description="folder of the GPU lease; unset where every pod has its own")
+    lease_min_hold_s: float = Field(default=20.0, ge=0, description="seconds a holder may go on although others wait")
+    engine_idle_s: float = Field(default=300.0, gt=0, description="an engine without work is stopped after this")
+
+    def child_environment(self) -> dict[str, Any]:
+        """Variables of a CPU engine's process: two cores must not be thrashed by spinning threads."""
+        return {
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1)),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+            "PYANNOTE_METRICS_ENABLED": "0",
+            "VLLM_NO_USAGE_STATS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }

@@ -1,0 +1,310 @@
+"""The object store: one protocol and the S3 client behind it. Conditional writes live here and nowhere else.
+
+Manifests are created once (`create`: put if absent), pointers change by compare-and-swap (`replace`), bytes go to
+`blobs/{sha256}` first. A store that lets two writers win one conditional put is refused at start (`probe_races`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+from pydantic import BaseModel, ValidationError
+
+from shared import keys
+from shared.errors import ArtifactMissingError, BadInputError, ConflictError, StoreUnavailableError, StoreUnsafeError
+from shared.schemas import Blob, MadeFrom
+
+R = TypeVar("R", bound=BaseModel)
+
+PART_BYTES = 16 * 1024 * 1024
+PROBE_WRITERS = 8
+
+
+class Store(Protocol):
+    """What every service may do to stored objects. Missing keys raise ArtifactMissingError."""
+
+    def get(self, key: str) -> bytes: ...
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Content and the version tag that `replace` wants back."""
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write unless something is there; True if this call wrote it."""
+        ...
+
+    def replace(self, key: str, data: bytes, tag: str) -> None:
+        """Write if the version is still `tag`; ConflictError if somebody else was faster."""
+        ...
+
+    def put_stream(self, key: str, stream: BinaryIO, media_type: str) -> None: ...
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Stream an object into a file."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def list(self, prefix: str) -> list[str]:
+        """All keys under a prefix, sorted."""
+        ...
+
+    def delete(self, key: str) -> None: ...
+
+
+# ---- records, manifests and blobs, on any store ---------------------------------------------------------------------
+
+
+def load(store: Store, key: str, record: type[R]) -> R:
+    """The record stored at a key; BadInputError if what is there is not one (damaged, or from a newer version)."""
+    try:
+        return record.model_validate_json(store.get(key))
+    except ValidationError as error:
+        raise BadInputError(f"{key} is not a valid {record.__name__}: {error.errors()[0]['msg']}") from error
+
+
+def create_manifest(store: Store, key: str, record: BaseModel) -> bool:
+    return store.create(key, record.model_dump_json().encode())
+
+
+def point(store: Store, key: str, value: bytes) -> None:
+    """Make a pointer say `value`, whatever it said before."""
+    while not store.create(key, value):
+        _, tag = store.read(key)
+        try:
+            return store.replace(key, value, tag)
+        except ConflictError:
+            continue
+
+
+def made_from(store: Store, *object_keys: str) -> tuple[MadeFrom, ...]:
+    return tuple(MadeFrom(key=key, sha256=hashlib.sha256(store.get(key)).hexdigest()) for key in object_keys)
+
+
+def put_blob(store: Store, source: bytes | Path, media_type: str) -> Blob:
+    """Store bytes or a file under the name of its content; what is already there is not sent again."""
+    if isinstance(source, Path):
+        sha256, size = file_sha256(source), source.stat().st_size
+    else:
+        sha256, size = hashlib.sha256(source).hexdigest(), len(source)
+    blob = Blob(key=keys.blob(sha256), sha256=sha256, bytes=size, media_type=media_type)
+    if not store.exists(blob.key):
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
+            store.put_stream(blob.key, stream, media_type)
+    return blob
+
+
+def get_blob(store: Store, blob: Blob) -> bytes:
+    data = store.get(blob.key)
+    _check_digest(blob, hashlib.sha256(data).hexdigest())
+    return data
+
+
+def fetch_blob(store: Store, blob: Blob, path: Path) -> Path:
+    """Bring a blob into a file, whole and checked, or not at all."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        store.fetch(blob.key, partial)
+        _check_digest(blob, file_sha256(partial))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_digest(blob: Blob, found: str) -> None:
+    if found != blob.sha256:
+        raise BadInputError(f"{blob.key} is damaged in the store: its content hashes to {found[:12]}...; restore it")
+
+
+# ---- S3 ----------------------------------------------------------------------------------------------------------
+
+
+class S3Store:
+    """The S3 API through the minio client.
+
+    url      http(s)://host:port of the endpoint
+    bucket   made by the first caller
+    raises   StoreUnavailableError while the server does not answer; the job runner waits and repeats
+    """
+
+    def __init__(self, url: str, access_key: str, secret_key: str, bucket: str, *, timeout_s: float = 20.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise BadInputError(f"S3 endpoint {url!r} is not a URL; set it like http://127.0.0.1:9000")
+        self._bucket = bucket
+        self._client = Minio(
+            parts.netloc,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=parts.scheme == "https",
+            region="us-east-1",
+            http_client=urllib3.PoolManager(
+                timeout=urllib3.Timeout(connect=3.0, read=timeout_s),
+                maxsize=PROBE_WRITERS,
+                retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            ),
+        )
+
+    def ensure_bucket(self) -> None:
+        with _named_errors(self._bucket):
+            if self._client.bucket_exists(self._bucket):
+                return
+            try:
+                self._client.make_bucket(self._bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+
+    def get(self, key: str) -> bytes:
+        return self.read(key)[0]
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        with _named_errors(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                return response.read(), response.headers["ETag"].strip('"')
+            finally:
+                response.close()
+                response.release_conn()
+
+    def create(self, key: str, data: bytes) -> bool:
+        return self._conditional_put(key, data, {"If-None-Match": "*"})
+
+    def replace(self, key: str, data: bytes, tag: str) -> None:
+        if not self._conditional_put(key, data, {"If-Match": f'"{tag}"'}):
+            raise ConflictError(f"{key} was changed by somebody else meanwhile; read it again and repeat the change")
+
+    def put_stream(self, key: str, stream: BinaryIO, media_type: str) -> None:
+        with _named_errors(key):
+            self._client.put_object(self._bucket, key, stream, -1, content_type=media_type, part_size=PART_BYTES)
+
+    def fetch(self, key: str, path: Path) -> None:
+        with _named_errors(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                with path.open("wb") as file:
+                    for chunk in response.stream(1024 * 1024):
+                        file.write(chunk)
+            finally:
+                response.close()
+                response.release_conn()
+
+    def exists(self, key: str) -> bool:
+        try:
+            with _named_errors(key):
+                self._client.stat_object(self._bucket, key)
+        except ArtifactMissingError:
+            return False
+        return True
+
+    def list(self, prefix: str) -> list[str]:
+        with _named_errors(prefix):
+            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            return sorted(item.object_name for item in found if item.object_name and not item.is_dir)
+
+    def delete(self, key: str) -> None:
+        with _named_errors(key):
+            self._client.remove_object(self._bucket, key)
+
+    def _conditional_put(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
+        """Single PUT under a condition; False if it does not hold. minio-py 7.2 has no public argument for this."""
+        with _named_errors(key):
+            try:
+                self._client._execute(
+                    "PUT",
+                    self._bucket,
+                    key,
+                    body=data,
+                    headers={"Content-Type": "application/json", **condition},
+                )
+            except S3Error as error:
+                lost = error.code in ("PreconditionFailed", "ConditionalRequestConflict")
+                gone = error.code == "NoSuchKey" and "If-Match" in condition
+                if lost or gone:
+                    return False
+                raise
+        return True
+
+
+@contextmanager
+def _named_errors(key: str) -> Iterator[None]:
+    """Turn the client's errors into ours: missing, unavailable, or a setting that is wrong."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in ("NoSuchKey", "NoSuchObject") or (error.code == "NoSuchBucket"):
+            raise ArtifactMissingError(key, keys.advice(key) if "/" in key else "start the stack") from error
+        if error.code in ("AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
+            raise BadInputError(f"the object store refused our credentials ({error.code}); check S3_ACCESS_KEY") from error
+        raise StoreUnavailableError(f"the object store failed on {key}: {error.code}; see its log") from error
+    except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+            raise
+        raise StoreUnavailableError(
+            f"the object store does not answer ({type(error).__name__}); start it with `make up` or check S3_URL"
+        ) from error
+
+
+# ---- the two-second check at every start -------------------------------------------------------------------------
+
+
+def probe_races(store: Store, *, rounds: int = 3, writers: int = PROBE_WRITERS) -> None:
+    """Refuse a store in which one conditional put has two winners (or none), by racing for it.
+
+    raises   StoreUnsafeError, naming the number of winners
+    """
+    with ThreadPoolExecutor(writers) as pool:
+        for _ in range(rounds):
+            key = f"uploads/probe-{uuid.uuid4().hex}"
+            try:
+                winners = _race(pool, writers, lambda i, key=key: store.create(key, f"writer {i}".encode()))
+                _demand_one_winner(winners, "If-None-Match")
+                tag = store.read(key)[1]
+                winners = _race(pool, writers, lambda i, key=key, tag=tag: _swapped(store, key, f"swap {i}", tag))
+                _demand_one_winner(winners, "If-Match")
+            finally:
+                store.delete(key)
+
+
+def _race(pool: ThreadPoolExecutor, writers: int, write: Callable[[int], bool]) -> int:
+    start = threading.Barrier(writers)
+
+    def run(writer: int) -> bool:
+        start.wait()
+        return write(writer)
+
+    return sum(pool.map(run, range(writers)))
+
+
+def _swapped(store: Store, key: str, value: str, tag: str) -> bool:
+    try:
+        store.replace(key, value.encode(), tag)
+    except ConflictError:
+        return False
+    return True
+
+
+def _demand_one_winner(winners: int, condition: str) -> None:
+    if winners != 1:
+        raise StoreUnsafeError(
+            f"{winners} of the writers won one conditional put ({condition}); exactly one may, or artifacts get lost. "
+            "Use a store that honours conditional writes (see README, object store)"
+        )

@@ -1,0 +1,119 @@
+"""Structured logs with job and trace ids, metrics, and the one trace id that goes from request to engine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from shared.version import VERSION
+
+_context: ContextVar[dict[str, Any] | None] = ContextVar("diary_context", default=None)
+_KNOWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+
+
+def new_trace_id() -> str:
+    return secrets.token_hex(16)
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """The trace id of a W3C traceparent header, or a new one."""
+    match = _TRACEPARENT.match(traceparent or "")
+    return match.group(1) if match else new_trace_id()
+
+
+def traceparent(trace_id: str) -> str:
+    return f"00-{trace_id}-{secrets.token_hex(8)}-01"
+
+
+@contextmanager
+def trace(trace_id: str, **fields: Any) -> Iterator[None]:
+    """Put the trace id and other ids on every log line written inside."""
+    token = _context.set({**(_context.get() or {}), "trace_id": trace_id, **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def current_trace_id() -> str | None:
+    return (_context.get() or {}).get("trace_id")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = {name: value for name, value in record.__dict__.items() if name not in _KNOWN}
+        line = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "message": record.getMessage(),
+            **(_context.get() or {}),
+            **extra,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def log_to_stderr(service: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(service))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for noisy in ("httpx", "uvicorn.access", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Metrics:
+    """Prometheus metrics of one service."""
+
+    def __init__(self, service: str) -> None:
+        self._registry = CollectorRegistry()
+        Gauge("diary_build_info", "version in use", ["service", "version"], registry=self._registry).labels(
+            service, VERSION
+        ).set(1)
+        self._requests = Counter(
+            "diary_http_requests_total", "requests by status", ["method", "status"], registry=self._registry
+        )
+        self._running = Gauge("diary_jobs_running", "jobs that run now", ["kind"], registry=self._registry)
+        self._seconds = Histogram(
+            "diary_job_seconds",
+            "seconds per job",
+            ["kind"],
+            registry=self._registry,
+            buckets=(1, 5, 15, 60, 300, 900, 3600, 14400),
+        )
+
+    def request(self, method: str, status: int) -> None:
+        self._requests.labels(method, str(status)).inc()
+
+    @contextmanager
+    def job(self, kind: str) -> Iterator[None]:
+        began = time.monotonic()
+        self._running.labels(kind).inc()
+        try:
+            yield
+        finally:
+            self._running.labels(kind).dec()
+            self._seconds.labels(kind).observe(time.monotonic() - began)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)

@@ -1,0 +1,98 @@
+"""Named bearer tokens, stored hashed: who may do what, and for which show.
+
+The file is a JSON list of `{"name", "sha256", "role", "show"}`. Roles: viewer reads, editor also writes, admin also
+deletes and acts for others (the header X-Diary-On-Behalf-Of, used by studio towards the other services).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from enum import IntEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.errors import BadInputError, NoTokenError, NotAllowedError
+
+
+class Access(IntEnum):
+    VIEWER = 1
+    EDITOR = 2
+    ADMIN = 3
+
+
+class Token(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str
+    role: str
+    show: str | None = None
+
+    @property
+    def access(self) -> Access:
+        return Access[self.role.upper()]
+
+    def demand(self, needed: Access, show: str | None = None) -> None:
+        """raises NotAllowedError, naming the role or the show that is missing."""
+        if self.access < needed:
+            raise NotAllowedError(
+                f"token {self.name!r} has role {self.role}; this needs {needed.name.lower()}. Ask an admin for a token"
+            )
+        if self.show is not None and show is not None and self.show != show:
+            raise NotAllowedError(f"token {self.name!r} is for the show {self.show!r} only, not {show!r}")
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_token(name: str, role: str, show: str | None = None) -> tuple[str, Token]:
+    """The secret (shown once) and what is stored of it."""
+    secret = f"diary_{secrets.token_urlsafe(32)}"
+    return secret, Token(name=name, sha256=digest(secret), role=role, show=show)
+
+
+class TokenBook:
+    """The tokens of a file, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = -1
+        self._tokens: list[Token] = []
+
+    def find(self, authorization: str | None) -> Token:
+        """The token of an Authorization header; NoTokenError if there is none or it is unknown."""
+        scheme, _, secret = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise NoTokenError("send `Authorization: Bearer TOKEN`; `make up` prints where the admin token lies")
+        wanted = digest(secret.strip())
+        for token in self._read():
+            if hmac.compare_digest(token.sha256, wanted):
+                return token
+        raise NoTokenError("this token is not known here; check DIARY_TOKEN, or ask an admin for a new one")
+
+    def add(self, token: Token) -> None:
+        tokens = [known for known in self._read() if known.name != token.name] + [token]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".part")
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps([known.model_dump() for known in tokens], indent=1))
+        os.replace(partial, self._path)
+
+    def _read(self) -> list[Token]:
+        try:
+            stamp = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return []
+        if stamp != self._stamp:
+            try:
+                self._tokens = [Token.model_validate(entry) for entry in json.loads(self._path.read_text())]
+            except (json.JSONDecodeError, ValidationError) as error:
+                raise BadInputError(f"{self._path.name} is damaged; run `make down`, remove it, `make up`") from error
+            self._stamp = stamp
+        return self._tokens

