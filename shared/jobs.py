@@ -66,11 +66,22 @@ _STATES = {
 class JobContext(Protocol):
     """What a handler knows of its job, and tells about it."""
 
-    id: str
-    kind: str
-    actor: str
-    trace_id: str
-    work_dir: Path
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def actor(self) -> str: ...
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def work_dir(self) -> Path:
+        """A scratch folder of this job, removed when it ends."""
+        ...
 
     def check(self) -> None:
         """Raise JobCancelledError if somebody cancelled the job."""
@@ -166,10 +177,18 @@ class Jobs:
     """The jobs of one service in this process.
 
     settings   where state lives, how many jobs at once, when a silent worker loses its jobs
+    links      further links of a job, e.g. to what it makes
     """
 
-    def __init__(self, service: str, settings: ServiceSettings, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        settings: ServiceSettings,
+        metrics: Metrics | None = None,
+        links: Callable[[Job], dict[str, str]] = lambda job: {},
+    ) -> None:
         self.service = service
+        self._links = links
         self.stopping = threading.Event()
         self._settings = settings
         self._metrics = metrics or Metrics(service)
@@ -392,7 +411,7 @@ class Jobs:
         state = JobState.FAILED if problem else _STATES[status.status]
         if state is JobState.FAILED and problem is None:
             problem = _unexpected(status.error or RuntimeError(status.status), ticket.trace_id).model_dump()
-        return Job(
+        job = Job(
             id=status.workflow_id,
             kind=ticket.kind,
             service=self.service,
@@ -405,8 +424,9 @@ class Jobs:
             problem=Problem.model_validate(problem) if problem else None,
             created_at=_time(status.created_at),
             updated_at=_time(status.updated_at),
-            links={"self": f"/v1/jobs/{status.workflow_id}", "events": f"/v1/jobs/{status.workflow_id}/events"},
         )
+        place = f"/v1/jobs/{job.id}"
+        return job.model_copy(update={"links": {"self": place, "events": f"{place}/events", **self._links(job)}})
 
 
 def problem_of(error: DiaryError, trace_id: str | None) -> Problem:

@@ -20,6 +20,7 @@ Manifests are written last, once, with a conditional put: whoever reads one find
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _WRITERS = (
@@ -130,3 +131,8 @@ def episode_turns(slug: str, episode_id: str) -> str:
 
 def episode_turn(slug: str, episode_id: str, index: int) -> str:
     return f"{episode_turns(slug, episode_id)}{index:05d}.json"
+
+
+def episode_id(job_id: str) -> str:
+    """The episode of a writing job: it follows from the job's id, so a repeat finds the turns it wrote."""
+    return "e" + hashlib.sha256(job_id.encode()).hexdigest()[:12]

@@ -8,10 +8,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
@@ -20,9 +20,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from shared.engines import EngineProcess
 from shared.errors import BadInputError, DiaryError, StoreUnavailableError
 from shared.jobs import Handler, Jobs, problem_of
+from shared.lease import Lease
 from shared.schemas import Job, Problem
 from shared.store import S3Store, Store, probe_races
 from shared.settings import ServiceSettings, StoreSettings
@@ -45,6 +45,15 @@ class JobRoute:
     kind: str
     request: type[BaseModel]
     run: Callable[..., BaseModel]
+
+
+class Engine(Protocol):
+    """What the app needs of an engine's near side."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def stop(self) -> None: ...
 
 
 class Readiness:
@@ -76,17 +85,20 @@ def job_service(
     store: Store,
     routes: Sequence[JobRoute],
     *,
-    engines: Sequence[EngineProcess] = (),
+    engines: Mapping[str, Engine] | None = None,
     routers: Sequence[APIRouter] = (),
+    links: Callable[[Job], dict[str, str]] = lambda job: {},
 ) -> FastAPI:
     """Build a service around its job handlers.
 
     routes    what it makes; each becomes `POST /v1/<nouns>` answering 202 with the job and its links
-    engines   child processes to stop with the service
+    engines   by name, to be stopped with the service and shown by its health
     routers   further doors (studio's reading API)
+    links     further links of a job
     """
     metrics = Metrics(name)
-    jobs = Jobs(name, settings, metrics)
+    jobs = Jobs(name, settings, metrics, links)
+    engines = dict(engines or {})
     for route in routes:
         jobs.handle(route.kind, route.request, _handler(route))
     readiness = Readiness(store)
@@ -99,7 +111,7 @@ def job_service(
         yield
         checking.cancel()
         jobs.stopping.set()
-        for engine in engines:
+        for engine in engines.values():
             await asyncio.to_thread(engine.stop)
         await asyncio.to_thread(jobs.stop)
 
@@ -134,6 +146,13 @@ def open_store() -> S3Store:
     """The store that the environment names (S3_URL, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY)."""
     settings = StoreSettings()
     return S3Store(settings.url, settings.access_key, settings.secret_key.get_secret_value(), settings.bucket)
+
+
+def open_lease(service: str, settings: ServiceSettings) -> Lease | None:
+    """The lease of this machine's device; None where every service has one of its own."""
+    if settings.lease_dir is None:
+        return None
+    return Lease(settings.lease_dir, service, min_hold_s=settings.lease_min_hold_s)
 
 
 # ---- who is asking -------------------------------------------------------------------------------------------------
@@ -242,13 +261,13 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
 
 
 def _health_door(
-    name: str, readiness: Readiness, metrics: Metrics, engines: Sequence[EngineProcess]
+    name: str, readiness: Readiness, metrics: Metrics, engines: Mapping[str, Engine]
 ) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health/live")
     def live() -> dict[str, Any]:
-        running = {engine.name: engine.pid for engine in engines if engine.alive}
+        running = {name: engine.pid for name, engine in engines.items() if engine.pid is not None}
         return {"service": name, "version": VERSION, "engines": running}
 
     @router.get("/health/ready")

@@ -100,3 +100,40 @@ class TwoWinnersStore(MemoryStore):
 
     def replace(self, key: str, data: bytes, tag: str) -> None:
         self.objects[key] = data
+
+
+class ScriptedCrew:
+    """A Crew that asks no service: it writes down the requests and answers from a script.
+
+    spoken   upload key or URL -> whether that source has audio (true if it is not listed)
+    """
+
+    def __init__(self, spoken: dict[str, bool] | None = None) -> None:
+        self.asked: list[tuple[str, list[Any]]] = []
+        self._spoken = spoken or {}
+
+    def ask(self, job: Any, step: str, service: str, path: str, request: Any, result_type: type[Any]) -> Any:
+        return self.ask_each(job, step, service, path, [request], result_type)[0]
+
+    def ask_each(
+        self, job: Any, step: str, service: str, path: str, requests: list[Any], result_type: type[Any]
+    ) -> list[Any]:
+        def work() -> list[Any]:
+            self.asked.append((step, list(requests)))
+            return [self._answer(path, request) for request in requests]
+
+        return [result_type.model_validate(answer) for answer in job.step(step, work)]
+
+    def _answer(self, path: str, request: Any) -> dict[str, Any]:
+        name = hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:8]
+        if path == "/v1/recordings":
+            has_audio = self._spoken.get(request.upload_key or request.url, True)
+            return {"recording": name, "key": f"r/{name}", "new": True, "has_audio": has_audio}
+        if path in ("/v1/transcripts", "/v1/hosts"):
+            facts = {"speakers": 2, "host_method": "guessed", "turns": 9}
+            return {"transcript": name, "recording": request.recording, "key": f"t/{name}", **facts}
+        if path == "/v1/datasets":
+            return {"dataset": name, "key": f"d/{name}", "tokens": 100, "examples": 3}
+        if path == "/v1/adapters":
+            return {"adapter": f"lamplight.r1.{name}", "key": f"a/{name}", "eval_loss_before": 2.2, "eval_loss_after": 2.1}
+        return {"episode": name, "key": f"e/{name}", "words": 200, "turns": 9, "canary": True}

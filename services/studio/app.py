@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel
 
 from services.studio import pipeline
-from services.studio.crew import Crew
+from services.studio.crew import Crew, remote_job_id
 from services.studio.library import Library, summary
 from services.studio.settings import Settings
 from shared import keys
@@ -28,6 +28,7 @@ from shared.schemas import (
     EpisodeTurn,
     IngestRequest,
     IngestResult,
+    Job,
     PipelineRequest,
     SetHostRequest,
     Show,
@@ -60,7 +61,15 @@ def create_app(store: Store, crew: Crew, settings: Settings) -> FastAPI:
         ),
     ]
     routers = [_shows_door(Library(store)), _uploads_door(store, settings.max_upload_bytes)]
-    return job_service("studio", settings, store, routes, routers=routers)
+    return job_service("studio", settings, store, routes, routers=routers, links=_links)
+
+
+def _links(job: Job) -> dict[str, str]:
+    """Where an episode can be read while it is written."""
+    if job.kind not in ("write", "pipeline"):
+        return {}
+    episode = keys.episode_id(remote_job_id(job.id, "write"))
+    return {"turns": f"/v1/shows/{job.show}/episodes/{episode}/turns"}
 
 
 def _one_step(

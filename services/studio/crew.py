@@ -49,12 +49,17 @@ class Crew:
         return [result_type.model_validate(result) for result in job.step(step, work)]
 
 
+def remote_job_id(job_id: str, step: str, number: int = 0) -> str:
+    """Id of the job in another service that a step of ours asks for; the same at every repeat."""
+    return f"{job_id}.{step.replace(' ', '-')}.{number}"
+
+
 def _follow(
     job: JobContext, step: str, client: ServiceClient, path: str, requests: Sequence[BaseModel]
 ) -> list[dict[str, Any]]:
-    key = f"{job.id}.{step.replace(' ', '-')}"
     queued = [
-        client.submit(path, request, idempotency_key=f"{key}.{number}") for number, request in enumerate(requests)
+        client.submit(path, request, idempotency_key=remote_job_id(job.id, step, number))
+        for number, request in enumerate(requests)
     ]
     results = []
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("ingest", "transcription", "trainer", "inference", "studio")
 HEALTH_TIMEOUT_S = 90.0
 DEFAULT_PORT = 8765
+BASE_MODEL = ROOT / ".run" / "models" / "base"
 
 PythonOf = Callable[[str], Path]
 
@@ -41,12 +43,14 @@ class Stack:
     port        studio's; the others follow
     python_of   interpreter of each service
     settings    extra environment of all services, e.g. {"TRAINER_DEVICE": "cpu"}
+    base_model  folder of the base model (made by `prepare_base_model`)
     """
 
     home: Path
     port: int = DEFAULT_PORT
     python_of: PythonOf = venv_python
     settings: Mapping[str, str] = field(default_factory=dict)
+    base_model: Path = BASE_MODEL
 
     def up(self, say: Callable[[str], None] = lambda line: None) -> None:
         """Start what does not run yet and wait until all are healthy; on a failure the log's end is shown."""
@@ -131,7 +135,9 @@ class Stack:
             shared |= {f"STUDIO_{other.upper()}_URL": self.url(other) for other in SERVICES if other != "studio"}
             shared["STUDIO_SERVICE_TOKEN"] = self._service_token()
         if name in ("trainer", "inference"):
-            shared[f"{prefix}_BASE_MODEL"] = str(home / "models" / "smollm2-135m")
+            shared[f"{prefix}_BASE_MODEL"] = str(self.base_model)
+        if name == "inference":
+            shared["INFERENCE_ADAPTER_DIR"] = str(home / "adapters")
         return {**shared, **self.settings}
 
     def _s3(self) -> Program:
@@ -227,6 +233,17 @@ def _answers(url: str) -> bool:
         return False
 
 
+def prepare_base_model(say: Callable[[str], None] = print) -> None:
+    """Unpack the small base model of the offline profile, once."""
+    if BASE_MODEL.exists():
+        return
+    say("unpacking the base model (once)")
+    command = [str(venv_python("trainer")), "-m", "services.trainer.engine", "prepare", "--out", str(BASE_MODEL)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EngineFailedError(f"the base model could not be unpacked:\n{done.stderr[-2000:]}")
+
+
 def local_stack() -> Stack:
     """The stack of this checkout: `.run` and STUDIO_PORT."""
     port = int(os.environ.get("STUDIO_PORT", DEFAULT_PORT))
@@ -237,6 +254,7 @@ def main(arguments: list[str]) -> int:
     stack = local_stack()
     try:
         if arguments == ["up"]:
+            prepare_base_model()
             stack.up(say=print)
             print(f"\nstudio: {stack.url('studio')}   logs: {stack.home / 'logs'}")
             print(f"token:  export DIARY_TOKEN=$(cat {stack.home / 'secrets' / 'admin.token'})")

@@ -1,0 +1,293 @@
+"""Conversation -> token ids, per model family. Training and generation both use it, so what was learnt is what is asked.
+
+Each piece (header, content, end of a turn) is tokenised on its own and the ids are joined: the ids of a conversation up to
+some turn are a prefix of the ids of the whole, whoever asks. Markers are single special tokens of the base model, put in by
+id; the same characters inside a text are spread out ("[/INST]" -> "[ /INST]") and never become a marker.
+
+    chatml    <|im_start|>user\\n HOST <|im_end|>\\n <|im_start|>assistant\\n GUEST <|im_end|>\\n        (SmolLM2, Qwen)
+    mistral   <s> [INST] SYSTEM\\n\\n HOST [/INST] GUEST </s> [INST] ...                      (v0.3: markers are tokens)
+    llama3    <|begin_of_text|> <|start_header_id|>user<|end_header_id|>\\n\\n HOST <|eot_id|> ...
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenizers import Tokenizer
+
+from shared.errors import BadInputError
+from shared.schemas import Message
+
+Speaking = Literal["host", "guest"]
+LossOn = Literal["both", "guest", "host"]
+Piece = str  # a marker of the family (put in by id), or plain text (tokenised)
+
+BEGINNING, END = 0.2, 0.8  # shares of an episode
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a kind of model writes a conversation. Pieces that are in `markers` are special tokens.
+
+    `end` is what the speaker itself says to end its turn (supervised, stops generation); `after` follows it unlearnt.
+    """
+
+    name: str
+    works_for: str
+    markers: tuple[str, ...]
+    start: tuple[Piece, ...]
+    header: dict[str, tuple[Piece, ...]]
+    end: dict[str, str]
+    after: dict[str, tuple[Piece, ...]] = field(default_factory=dict)
+    system_in_host: bool = False
+    """System text stands inside the first host turn, behind its header."""
+
+
+FAMILIES = (
+    Family(
+        name="chatml",
+        works_for="SmolLM2, Qwen",
+        markers=("<|im_start|>", "<|im_end|>"),
+        start=(),
+        header={
+            "system": ("<|im_start|>", "system\n"),
+            "host": ("<|im_start|>", "user\n"),
+            "guest": ("<|im_start|>", "assistant\n"),
+        },
+        end={"system": "<|im_end|>", "host": "<|im_end|>", "guest": "<|im_end|>"},
+        after={"system": ("\n",), "host": ("\n",), "guest": ("\n",)},
+    ),
+    Family(
+        name="llama3",
+        works_for="Llama 3",
+        markers=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"),
+        start=("<|begin_of_text|>",),
+        header={
+            "system": ("<|start_header_id|>", "system", "<|end_header_id|>", "\n\n"),
+            "host": ("<|start_header_id|>", "user", "<|end_header_id|>", "\n\n"),
+            "guest": ("<|start_header_id|>", "assistant", "<|end_header_id|>", "\n\n"),
+        },
+        end={"system": "<|eot_id|>", "host": "<|eot_id|>", "guest": "<|eot_id|>"},
+    ),
+    Family(
+        name="mistral",
+        works_for="Mistral v0.3 and later",
+        markers=("[INST]", "[/INST]", "<s>", "</s>"),
+        start=("<s>",),
+        header={"host": ("[INST]",), "guest": ()},
+        end={"host": "[/INST]", "guest": "</s>"},
+        system_in_host=True,
+    ),
+)
+
+_MARKERS = tuple(marker for family in FAMILIES for marker in family.markers) + ("<|endoftext|>", "<|end_of_text|>")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A conversation as ids; `supervised[i]` tells whether id i is something to learn to say."""
+
+    ids: list[int]
+    supervised: list[bool]
+
+
+class Renderer:
+    """Renders for one base model; `renderer_for` makes one."""
+
+    def __init__(self, tokenizer: Tokenizer, family: Family) -> None:
+        self.family = family.name
+        self._tokenizer = tokenizer
+        self._family = family
+        self._ids = _marker_ids(tokenizer, family)
+
+    def render(self, messages: Sequence[Message], loss_on: LossOn = "both") -> Rendered:
+        """A whole conversation for training. Turn ends are supervised with their turn; headers and system are not.
+
+        messages   one system message at most, first; then host and guest by turns, the host first
+        raises     BadInputError for any other order or an empty text
+        """
+        _check_order(messages)
+        rendered = Rendered([], [])
+        self._add(rendered, self._pieces(self._family.start), False)
+        for index, message in enumerate(messages):
+            learnt = message.role != "system" and loss_on in ("both", message.role)
+            self._add(rendered, self._head(messages, index), False)
+            self._add(rendered, self.content(message.text, message.role), learnt)
+            if message.role == "system" and self._family.system_in_host:
+                self._add(rendered, self._text("\n\n"), False)
+            else:
+                self._add(rendered, self.end(message.role), learnt)
+                self._add(rendered, self._pieces(self._family.after.get(message.role, ())), False)
+        return rendered
+
+    def prompt(self, messages: Sequence[Message], next_role: Speaking) -> list[int]:
+        """The conversation so far and the header of the next turn: what follows is the content of that turn."""
+        turns = [message.role for message in messages if message.role != "system"]
+        if next_role != ("guest" if turns and turns[-1] == "host" else "host"):
+            raise BadInputError(f"it is not the {next_role}'s turn after {turns[-1] if turns else 'the header'}")
+        rendered = self.render(messages)
+        return rendered.ids + self._head([*messages, Message(role=next_role, text="-")], len(messages))
+
+    def content(self, text: str, role: str = "host") -> list[int]:
+        """Ids of what somebody says: never a marker, whatever the text holds."""
+        clean = self.clean(text)
+        if not clean:
+            raise BadInputError(f"a {role} turn is empty; drop it before rendering")
+        return self._text(clean)
+
+    def end(self, role: str) -> list[int]:
+        return [self._ids[self._family.end[role]]]
+
+    def stop_ids(self, role: Speaking) -> list[int]:
+        """Tokens that end a turn of this role: its own end first, then every other marker (the model lost the thread)."""
+        extra = (self._tokenizer.token_to_id(marker) for marker in _MARKERS)
+        others = [*self._ids.values(), *(token for token in extra if token is not None)]
+        return list(dict.fromkeys([*self.end(role), *others]))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True).strip()
+
+    def count(self, text: str) -> int:
+        """Tokens of a text as content."""
+        clean = self.clean(text)
+        return len(self._text(clean)) if clean else 0
+
+    def clean(self, text: str) -> str:
+        """The text as it is rendered: stripped, and markers in it spread out so that a reader sees it."""
+        text = text.strip()
+        while (spread := self._marker.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)) != text:
+            text = spread
+        return text
+
+    # ---- pieces --------------------------------------------------------------------------------------------------
+
+    def _head(self, messages: Sequence[Message], index: int) -> list[int]:
+        """Header ids of a turn; where the system text is part of the first host turn, that turn's header is before it."""
+        role = messages[index].role
+        if self._family.system_in_host:
+            if role == "system":
+                role = "host"
+            elif index == 1 and messages[0].role == "system":
+                return []
+        return self._pieces(self._family.header[role])
+
+    def _pieces(self, pieces: Sequence[Piece]) -> list[int]:
+        return [token for piece in pieces for token in self._piece(piece)]
+
+    def _piece(self, piece: Piece) -> list[int]:
+        return [self._ids[piece]] if piece in self._ids else self._text(piece)
+
+    def _text(self, text: str) -> list[int]:
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if self._special_ids.intersection(ids):
+            raise BadInputError(f"{text[:60]!r} holds a special token of the base model; remove it")
+        return ids
+
+    @staticmethod
+    def _add(rendered: Rendered, ids: list[int], learnt: bool) -> None:
+        rendered.ids.extend(ids)
+        rendered.supervised.extend([learnt] * len(ids))
+
+    @cached_property
+    def _special_ids(self) -> frozenset[int]:
+        added = self._tokenizer.get_added_tokens_decoder()
+        unknown = getattr(self._tokenizer.model, "unk_token", None)  # a word unknown to the model is no marker
+        return frozenset(token for token, entry in added.items() if entry.special and entry.content != unknown)
+
+    @cached_property
+    def _marker(self) -> re.Pattern[str]:
+        """Every marker of any family and every special token of this model, in any case."""
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        special = {entry.content for entry in added if entry.special or entry.content[:1] in ("<", "[")}
+        texts = sorted({text for text in special | set(_MARKERS) if len(text.strip()) > 1}, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)), re.IGNORECASE)
+
+
+def renderer_for(model_dir: Path) -> Renderer:
+    """The renderer of the base model in a Hugging Face folder (tokenizer.json, and its chat template if there is one).
+
+    raises   BadInputError if the folder has no tokenizer, or its model is of no family that works
+    """
+    path = model_dir / "tokenizer.json"
+    if not path.is_file():
+        raise BadInputError(f"{model_dir.name} has no tokenizer.json; give a Hugging Face folder of a chat model")
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return Renderer(tokenizer, _family_of(tokenizer, _chat_template(model_dir), model_dir.name))
+
+
+def _family_of(tokenizer: Tokenizer, template: str, name: str) -> Family:
+    """The family all of whose markers are tokens of this model, and whose turns its own chat template writes."""
+    for family in FAMILIES:
+        complete = len(_marker_ids(tokenizer, family)) == len(family.markers)
+        if complete and (not template or family.markers[0] in template):
+            return family
+    known = "; ".join(f"{family.name} ({family.works_for})" for family in FAMILIES)
+    raise BadInputError(f"{name} is of no model family that works here; choose a chat model of one of these: {known}")
+
+
+def _marker_ids(tokenizer: Tokenizer, family: Family) -> dict[str, int]:
+    found = {marker: tokenizer.token_to_id(marker) for marker in family.markers}
+    return {marker: token for marker, token in found.items() if token is not None}
+
+
+def _chat_template(model_dir: Path) -> str:
+    separate = model_dir / "chat_template.jinja"
+    if separate.is_file():
+        return separate.read_text(encoding="utf-8")
+    config = model_dir / "tokenizer_config.json"
+    template: Any = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
+    return template if isinstance(template, str) else json.dumps(template or "")[1:-1]
+
+
+def _check_order(messages: Sequence[Message]) -> None:
+    turns = [message.role for message in messages]
+    if turns[:1] == ["system"]:
+        turns = turns[1:]
+    expected = ["host", "guest"] * len(turns)
+    if turns != expected[: len(turns)]:
+        raise BadInputError(
+            "turns must go host, guest, host, ... after one system message at most; merge neighbours first"
+        )
+
+
+# ---- the header ----------------------------------------------------------------------------------------------------
+
+
+def header(
+    *,
+    show_title: str,
+    host: str,
+    guest: str,
+    facts: Sequence[str] = (),
+    about: str = "",
+    position: float = 0.0,
+    summary: str = "",
+) -> Message:
+    """The system message of every training example and of every generated turn.
+
+    position   share of the episode that is over, 0 to 1
+    summary    what was said before the turns that follow, if they are not the first
+    What changes while an episode is written stands last, so that a server can reuse what it read before.
+    """
+    lines = [f"The podcast {show_title}. {host}, the host, asks; {guest}, the guest, answers."]
+    if about:
+        lines.append(f"About: {about}")
+    lines.extend(f"Fact: {fact}" for fact in facts)
+    if summary:
+        lines.append(f"So far: {summary}")
+    lines.append(f"This is the {_where(position)} of the episode.")
+    return Message(role="system", text="\n".join(lines))
+
+
+def _where(position: float) -> str:
+    if position < BEGINNING:
+        return "beginning"
+    return "end" if position > END else "middle"
