@@ -1,0 +1,35 @@
+"""Wiring and the HTTP door of ingest: a file or a URL becomes a recording."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import FastAPI
+
+from services.ingest import job
+from services.ingest.engine import IngestEngine
+from services.ingest.settings import Settings
+from shared.schemas import IngestRequest
+from shared.service import JobRoute, job_service, open_store, serve
+from shared.store import Store
+
+
+def create_app(store: Store, engine: IngestEngine, settings: Settings) -> FastAPI:
+    run = partial(job.run, store=store, engine=engine)
+    return job_service(
+        "ingest",
+        settings,
+        store,
+        [JobRoute("/v1/recordings", "ingest", IngestRequest, run)],
+        engines={"ingest engine": engine},
+    )
+
+
+def main() -> FastAPI:
+    """Wire the real store, yt-dlp and ffmpeg."""
+    settings = Settings()
+    return create_app(open_store(), IngestEngine(settings), settings)
+
+
+if __name__ == "__main__":
+    serve("ingest", main, Settings().port)

@@ -1,0 +1,138 @@
+"""Which URLs may be fetched, and how they are written down: pure rules, the network is passed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit, urlunsplit
+
+from shared.errors import BadInputError
+
+MAX_REDIRECTS = 10
+HIDDEN = "***"
+SHORTEST_SECRET = 4
+_SECRET_NAME = re.compile(
+    r"token|secret|sig|auth|pass|pwd|credential|session|jwt|api_?key|(^|[_-])key($|[_-])|^x-amz-|^policy$|^code$", re.I
+)
+_SECRET_VALUE = re.compile(r"(?=.*\d)[A-Za-z0-9_\-+/=.~]{32,}")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.I)
+
+Resolve = Callable[[str], Iterable[str]]
+"""Host name -> the addresses it stands for."""
+
+Redirect = Callable[[str], str | None]
+"""URL -> the address it sends us on to, None if it answers itself."""
+
+Hide = Callable[[str], str]
+"""A text -> the text without secrets."""
+
+
+def check_url(url: str) -> str:
+    """The host of a URL that may be asked at all.
+
+    raises   BadInputError for anything but http and https with a host
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, scheme, _ = parts.hostname, parts.scheme.lower(), parts.port
+    except ValueError as error:
+        raise BadInputError(f"{redact(url)} is not a valid URL ({error}); copy it again from the browser") from error
+    if scheme not in ("http", "https"):
+        raise BadInputError(
+            f"only http and https addresses are fetched, not {scheme or 'none'!r}; upload the file instead"
+        )
+    if not host:
+        raise BadInputError(f"{redact(url)} names no host; give the full address, e.g. https://example.org/talk.mp3")
+    return host
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet, also when it is wrapped into IPv6."""
+    ip: IPv4Address | IPv6Address = ip_address(address.split("%")[0])
+    if isinstance(ip, IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is None and ip in _NAT64:
+            inner = IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast
+
+
+def check_host(host: str, resolve: Resolve) -> None:
+    """Refuse a host of which any address is loopback, private, link-local or otherwise not public."""
+    for address in resolve(host):
+        if not is_public(address):
+            raise BadInputError(private_host(host, address))
+
+
+def private_host(host: str, address: str) -> str:
+    return (
+        f"{host} is {address}, inside a private network; recordings are fetched from public addresses only. Upload "
+        "the file instead, or let the operator set INGEST_ALLOW_PRIVATE_HOSTS=true"
+    )
+
+
+def follow(url: str, redirect: Redirect, check: Callable[[str], None]) -> str:
+    """Walk the redirects by hand; scheme and host of every hop are checked before it is asked.
+
+    returns  the address that answers itself
+    raises   BadInputError for a hop that may not be fetched, or more than MAX_REDIRECTS of them
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        check(check_url(url))
+        target = redirect(url)
+        if target is None:
+            return url
+        url = urljoin(url, target)
+    raise BadInputError(f"{redact(url)} redirects more than {MAX_REDIRECTS} times; give the final address")
+
+
+# ---- writing URLs down -----------------------------------------------------------------------------------------------
+
+
+def redact(url: str) -> str:
+    """The URL without its secrets: user and password, token-like query values, the fragment."""
+    try:
+        parts = urlsplit(url.strip())
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return url.split("?")[0].split("@")[-1][:200]
+    user, at, host = parts.netloc.rpartition("@")
+    shown = [(name, HIDDEN if value and _is_secret(name, value) else value) for name, value in query]
+    return urlunsplit(
+        (parts.scheme, (HIDDEN + at if user else "") + host, parts.path, urlencode(shown, safe="*/:"), "")
+    )
+
+
+def redact_text(text: str) -> str:
+    """A message of a library with the secrets of all URLs in it hidden."""
+    return _URL.sub(lambda match: redact(match.group()), text)
+
+
+def secrets_of(url: str) -> list[str]:
+    """What `redact` hides of this URL, as it is written and decoded, longest first."""
+    parts = urlsplit(url.strip())
+    user, _, _ = parts.netloc.rpartition("@")
+    raw = [(name, value) for name, _, value in (pair.partition("=") for pair in parts.query.split("&"))]
+    values = [value for name, value in raw if _is_secret(name, value)] + user.split(":")
+    found = {form for value in values for form in (value, unquote(value)) if len(form) >= SHORTEST_SECRET}
+    return sorted(found, key=len, reverse=True)
+
+
+def hider(url: str) -> Hide:
+    """Hides all secrets of URLs in a text, and those of this one wherever they stand alone."""
+    secrets = secrets_of(url)
+
+    def hide(text: str) -> str:
+        text = redact_text(text)
+        for secret in secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    return hide
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value))

@@ -1,0 +1,185 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest import published
+from shared.errors import BadInputError
+
+PANEL = Path(__file__).parents[3] / "shared" / "transcripts" / "nasa-hwhap193-panel.txt"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+NAMES = """title: Bread at Three
+guest: Ben Marsh
+
+# trailer
+Ben Marsh: You never want cake again.
+# interview
+Mara Quill: Welcome, Ben.
+Ben Marsh: Hello. I said to him: stop
+that at once.
+
+Note this well, it goes on.
+# sponsor
+Mara Quill: Puddle Socks are warm.
+# interview
+MARA QUILL: Who is awake with you?
+Ben Marsh (baker): A fox.
+"""
+
+VTT = """WEBVTT - The Lamplight Hour
+
+NOTE title: A Cough
+
+NOTE
+guest: Dagny Holt
+
+STYLE
+::cue { color: red }
+
+1
+00:01.000 --> 00:00:04.000 align:start
+<v Mara Quill>Welcome &amp; <i>hello</i>,
+Dagny.</v>
+
+00:00:04.500 --> 00:00:05.000
+<v Mara Quill>How are you?
+
+00:00:05.000 --> 00:00:09.000
+<v.loud Dagny Holt>Very well. <v Mara Quill>Good.
+
+01:00:00.000 --> 01:00:02.500
+And cheap.
+"""
+
+
+def test_text_with_names_gives_title_guest_and_turns():
+    found = published.parse(NAMES)
+
+    assert (found.title, found.guest, found.times) == ("Bread at Three", "Ben Marsh", "estimated")
+    assert [(turn.speaker, turn.text) for turn in found.turns] == [
+        ("Mara Quill", "Welcome, Ben."),
+        ("Ben Marsh", "Hello. I said to him: stop that at once. Note this well, it goes on."),
+        ("Mara Quill", "Who is awake with you?"),
+        ("Ben Marsh", "A fox."),
+    ]
+
+
+def test_trailer_and_sponsor_turns_are_left_out_with_the_number_of_their_words():
+    assert published.parse(NAMES).warnings == ("9 words in 2 turns marked sponsor and trailer were left out",)
+
+
+def test_estimated_times_follow_the_words_at_160_a_minute_and_never_go_back():
+    found = published.parse(NAMES)
+
+    first = found.turns[0]
+    assert first.start_s == pytest.approx(5 * 60 / 160, abs=0.001)
+    assert first.end_s - first.start_s == pytest.approx(2 * 60 / 160, abs=0.002)
+    assert all(before.end_s <= after.start_s for before, after in zip(found.turns, found.turns[1:], strict=False))
+    assert found.duration_s == found.turns[-1].end_s
+
+
+def test_webvtt_gives_turns_with_its_own_times_and_joins_cues_of_one_voice():
+    found = published.parse(VTT)
+
+    assert (found.title, found.guest, found.times) == ("A Cough", "Dagny Holt", "published")
+    assert [(turn.speaker, turn.text, turn.start_s, turn.end_s) for turn in found.turns] == [
+        ("Mara Quill", "Welcome & hello, Dagny. How are you?", 1.0, 5.0),
+        ("Dagny Holt", "Very well.", 5.0, 7.667),
+        ("Mara Quill", "Good. And cheap.", 7.667, 3602.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("WEBVTT\n\n00:00.000 --> 00:01.000\n<v A>x", "vtt"),
+        ("WEBVTTX\nA: b\nC: d", "text"),
+        ("Ann: hello\nBob: hello", "names"),
+        ("\n\ntitle: x\n# interview\nAnn: hello\n\nBob van der Berg: hello", "names"),
+        ("Speaker 1:\nhello\nSpeaker 2:\nhello", "names"),
+        ("Ann: hello", "text"),
+        ("Dear diary,\nAnn: hello\nBob: hello", "text"),
+        ("I told him this: go\nHe went away then: good", "text"),
+        ("<!doctype html>\n<p>Ann: hello</p>", "text"),
+        ("https://example.org/a\nhttps://example.org/b", "text"),
+    ],
+)
+def test_the_form_is_told_by_content(text: str, kind: str):
+    assert published.sniff(text) == kind
+
+
+def test_bytes_that_are_no_text_are_told_apart():
+    assert published.is_text("Ann: caf\u00e9".encode())
+    assert published.is_text(b"\xef\xbb\xbfAnn: hello")
+    assert not published.is_text(b"RIFF\x00\x00")
+    assert not published.is_text("Ann: caf\u00e9".encode("latin-1") + b" au lait")
+    assert not published.is_text(b"  \n")
+
+
+def test_text_cut_inside_a_letter_at_the_sniffed_length_is_still_text():
+    assert published.is_text(b"a" * (published.SNIFF_BYTES - 1) + "\u00e9".encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("just a letter\nto you", "Mara Quill: Hello"),
+        ("Ann: hello\nBob: x\n# sponsor\nbuy socks", "start it with its speaker"),
+        ("# sponsor\nAnn: hello\nBob: x", "no turn"),
+        ("WEBVTT\n\n00:01 --> 00:02\n<v A>x", "line 3"),
+        ("WEBVTT\n\n00:05.000 --> 00:02.000\n<v A>x", "ends before it starts"),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000\nno voice", "<v Mara Quill>"),
+        ("WEBVTT\n", "no turn"),
+    ],
+)
+def test_a_transcript_that_cannot_be_read_names_the_fix(text: str, fix: str):
+    with pytest.raises(BadInputError, match=fix):
+        published.parse(text)
+
+
+def test_an_unknown_mark_is_a_warning_and_its_turns_are_kept():
+    found = published.parse("Ann: a\n# sponsor\nAnn: b\n# Chapter 2\nBob: c")
+
+    assert [turn.text for turn in found.turns] == ["a", "c"]
+    assert "'# Chapter 2'" in found.warnings[0]
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused_with_a_reason(text: str):
+    try:
+        found = published.parse(text)
+    except BadInputError as error:
+        assert str(error)
+    else:
+        assert found.turns
+
+
+@given(st.text(max_size=200))
+def test_any_webvtt_is_read_or_refused_with_a_reason(text: str):
+    try:
+        published.parse(f"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>{text}")
+    except BadInputError as error:
+        assert str(error)
+
+
+def test_a_real_panel_with_ten_voices_keeps_all_turns():
+    if not PANEL.exists():
+        pytest.skip(f"the real panel transcript is not on this machine ({PANEL.name})")
+
+    found = published.parse(published.decode(PANEL.read_bytes()))
+
+    assert len(found.turns) == 30
+    assert len(found.speakers) == 10
+    assert "Pat Ryan" in found.speakers
+    assert 8_900 <= sum(turn.words for turn in found.turns) <= 8_975
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("published/*")) + sorted(EXAMPLES.glob("spoken/*.txt")), ids=str)
+def test_every_script_of_the_fictional_show_is_read(path: Path):
+    found = published.parse(published.decode(path.read_bytes()))
+
+    assert found.title
+    assert found.guest
+    assert set(found.speakers) == {"Mara Quill", found.guest}

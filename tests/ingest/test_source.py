@@ -1,0 +1,101 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.ingest import source
+from services.ingest.audio import Limits
+from services.ingest.urls import redact_text
+from shared.errors import BadInputError, NoSpaceError, SourceUnavailableError
+
+LIMITS = Limits(max_bytes=1000, max_duration_s=3600, min_duration_s=5, ffmpeg_limit_s=60)
+
+
+class DownloadError(Exception):
+    """Shaped like yt-dlp's: the cause is kept aside."""
+
+    def __init__(self, message: str, cause: Exception | None = None) -> None:
+        super().__init__(message)
+        self.exc_info = (type(cause), cause, None)
+
+
+class HTTPError(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP Error {status}")
+        self.status = status
+
+
+class UnsupportedError(Exception):
+    pass
+
+
+class TransportError(Exception):
+    pass
+
+
+def options() -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+    told: list[tuple[Any, ...]] = []
+    return source.options(Path("/w/100%/download"), LIMITS, lambda *progress: told.append(progress), object()), told
+
+
+def test_yt_dlp_runs_no_other_program_and_names_no_file():
+    found, _ = options()
+
+    assert found["outtmpl"] == {"default": "/w/100%%/download"}
+    assert found["external_downloader"] is None
+    assert found["postprocessors"] == []
+    assert found["usenetrc"] is False
+    assert found["enable_file_urls"] is False
+    assert not Path(found["ffmpeg_location"]).exists()
+
+
+def test_progress_is_told_in_bytes_and_a_download_without_end_is_stopped():
+    found, told = options()
+    hook = found["progress_hooks"][0]
+
+    hook({"downloaded_bytes": 10, "total_bytes": 500})
+
+    assert told == [("downloading", 10, 500, "bytes")]
+    with pytest.raises(BadInputError, match="INGEST_MAX_BYTES"):
+        hook({"downloaded_bytes": 1001})
+
+
+def test_one_recording_is_taken_out_of_a_page_and_a_list_is_refused():
+    assert source.only_one({"_type": "playlist", "entries": [{"id": "a"}]}) == {"id": "a"}
+    for empty_or_list in ({"_type": "playlist", "entries": [{"id": "a"}, {"id": "b"}]}, {"_type": "playlist"}, None):
+        with pytest.raises(BadInputError, match="one"):
+            source.only_one(empty_or_list)
+
+
+@pytest.mark.parametrize("info", [{"is_live": True}, {"duration": 3601}, {"filesize": 1001}])
+def test_what_is_too_much_is_refused_before_it_is_downloaded(info: dict[str, Any]):
+    with pytest.raises(BadInputError):
+        source.refuse_too_much(info, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "fix"),
+    [
+        (DownloadError("ERROR: x", HTTPError(404)), BadInputError, "check the address"),
+        (DownloadError("ERROR: x", HTTPError(403)), BadInputError, "upload the file"),
+        (DownloadError("ERROR: x", HTTPError(503)), SourceUnavailableError, "tries again"),
+        (DownloadError("ERROR: x", HTTPError(429)), SourceUnavailableError, "tries again"),
+        (DownloadError("ERROR: x", UnsupportedError("x")), BadInputError, "no audio or video"),
+        (DownloadError("ERROR: x", TransportError("reset")), SourceUnavailableError, "broke off"),
+        (DownloadError("ERROR: [Errno 28] No space left on device"), NoSpaceError, "free some space"),
+        (DownloadError("ERROR: Private video; please report this issue on"), BadInputError, "URL: Private video;"),
+        (DownloadError("x", BadInputError("ours")), BadInputError, "ours"),
+    ],
+)
+def test_yt_dlps_errors_are_explained(error: Exception, kind: type[Exception], fix: str):
+    found = source.explain(error, redact_text)
+
+    assert type(found) is kind
+    assert fix in str(found)
+
+
+def test_an_explained_error_holds_no_secret_of_the_url():
+    found = source.explain(DownloadError("ERROR: cannot open https://ann:pw@pod.example/x?token=abc"), redact_text)
+
+    assert "ann:pw" not in str(found)
+    assert "token=abc" not in str(found)
