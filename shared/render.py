@@ -1,8 +1,8 @@
-"""Conversation -> token ids, per model family. Training and generation both use it, so what was learnt is what is asked.
+"""Conversation -> token ids, per model family. Training and generation both use it: what was learnt is what is asked.
 
-Each piece (header, content, end of a turn) is tokenised on its own and the ids are joined: the ids of a conversation up to
-some turn are a prefix of the ids of the whole, whoever asks. Markers are single special tokens of the base model, put in by
-id; the same characters inside a text are spread out ("[/INST]" -> "[ /INST]") and never become a marker.
+Each piece (header, content, end of a turn) is tokenised on its own and the ids are joined: the ids of a conversation
+up to some turn are a prefix of the ids of the whole, whoever asks. Markers are single special tokens of the base model,
+put in by id; the same characters inside a text are spread out ("[/INST]" -> "[ /INST]") and never become a marker.
 
     chatml    <|im_start|>user\\n HOST <|im_end|>\\n <|im_start|>assistant\\n GUEST <|im_end|>\\n        (SmolLM2, Qwen)
     mistral   <s> [INST] SYSTEM\\n\\n HOST [/INST] GUEST </s> [INST] ...                      (v0.3: markers are tokens)
@@ -86,7 +86,7 @@ FAMILIES = (
     ),
 )
 
-_MARKERS = tuple(marker for family in FAMILIES for marker in family.markers) + ("<|endoftext|>", "<|end_of_text|>")
+_MARKERS = (*(marker for family in FAMILIES for marker in family.markers), "<|endoftext|>", "<|end_of_text|>")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Renderer:
         return [self._ids[self._family.end[role]]]
 
     def stop_ids(self, role: Speaking) -> list[int]:
-        """Tokens that end a turn of this role: its own end first, then every other marker (the model lost the thread)."""
+        """Tokens that end a turn of this role: its own end first, then all others (the model lost the thread)."""
         extra = (self._tokenizer.token_to_id(marker) for marker in _MARKERS)
         others = [*self._ids.values(), *(token for token in extra if token is not None)]
         return list(dict.fromkeys([*self.end(role), *others]))
@@ -168,7 +168,7 @@ class Renderer:
     # ---- pieces --------------------------------------------------------------------------------------------------
 
     def _head(self, messages: Sequence[Message], index: int) -> list[int]:
-        """Header ids of a turn; where the system text is part of the first host turn, that turn's header is before it."""
+        """Header ids of a turn; a system text that is part of the first host turn has that turn's header before it."""
         role = messages[index].role
         if self._family.system_in_host:
             if role == "system":

@@ -1,0 +1,357 @@
+"""The training engine: TRL's SFTTrainer and PEFT in a child process. Only the far side imports torch.
+
+python -m services.trainer.engine                     the far side, on pipes
+python -m services.trainer.engine prepare --out DIR   make the offline profile's base model; do nothing if it is there
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import shlex
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from services.trainer.base import HUB_MODEL, OFFLINE_MODEL, Base, make_base, packaged_gguf, read_base
+from services.trainer.dataset import encode
+from services.trainer.plan import TARGET_MODULES, KeepCheckpoint, Plan, Trained
+from services.trainer.plot import draw_losses
+from services.trainer.settings import Settings
+from shared.engines import Event, PipeEngine, Reporter, Watch, serve
+from shared.errors import BadInputError, EngineRefusedError, LeaseYieldedError
+from shared.lease import Lease
+from shared.render import renderer_for
+from shared.schemas import Example, MetricPoint
+
+LOGGED_POINTS = 1000  # figures kept of a run, at most
+WARM_UP = 0.03  # share of the steps
+
+
+# ---- near side -------------------------------------------------------------------------------------------------------
+
+
+class TrainingEngine:
+    """An Engine in a child process, which lives for one run: nothing else returns all of a device's memory."""
+
+    def __init__(self, process: PipeEngine, base_model: str, cpu_last_layers: int, device: str) -> None:
+        self.process = process
+        self._base_model = base_model
+        self._cpu_last_layers = cpu_last_layers
+        self._device = device
+
+    @classmethod
+    def from_settings(cls, settings: Settings, lease: Lease | None) -> TrainingEngine:
+        own = [sys.executable, "-m", "services.trainer.engine"]
+        online = HUB_MODEL.match(settings.base_model)
+        process = PipeEngine(
+            "training engine",
+            shlex.split(settings.engine_command) or own,
+            lease=lease,
+            log_file=settings.log_dir / "trainer-engine.log",
+            environment={**settings.child_environment(), **({} if online else {"HF_HUB_OFFLINE": "1"})},
+            idle_s=settings.engine_idle_s,
+        )
+        return cls(process, settings.base_model, settings.cpu_last_layers, settings.device)
+
+    def base(self, job: Watch) -> Base:
+        """The base model's folder, name and revision; a hub model is fetched by the child if it is not here yet."""
+        if HUB_MODEL.match(self._base_model):
+            return Base.model_validate(self.process.call("fetch", {"model": self._base_model}, job))
+        return read_base(Path(self._base_model))
+
+    def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
+        def on_event(event: Event) -> None:
+            metrics = [MetricPoint.model_validate(point) for point in event["metrics"]]
+            keep(Path(event["checkpoint"]), event["step"], metrics)
+            if self.process.wanted() and event["step"] < plan.request.steps:
+                raise LeaseYieldedError(f"another service has the device; training goes on after step {event['step']}")
+
+        arguments = {
+            "plan": plan.model_dump(mode="json"),
+            "cpu_last_layers": self._cpu_last_layers,
+            "device": self._device,
+        }
+        plan.save_now.unlink(missing_ok=True)
+        try:
+            return Trained.model_validate(
+                self.process.call("train", arguments, _Courteous(job, self.process, plan), on_event)
+            )
+        finally:
+            self.process.stop()
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid
+
+    def stop(self) -> None:
+        self.process.stop()
+
+
+class _Courteous:
+    """A job's Watch that also asks the child for a checkpoint as soon as another service waits for the device."""
+
+    def __init__(self, job: Watch, process: PipeEngine, plan: Plan) -> None:
+        self._job, self._process, self._plan = job, process, plan
+
+    @property
+    def trace_id(self) -> str:
+        return self._job.trace_id
+
+    def check(self) -> None:
+        self._job.check()
+        if self._process.wanted():
+            self._plan.save_now.touch()
+
+    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+        self._job.progress(stage, done, total, unit, note)
+
+
+# ---- far side: train -------------------------------------------------------------------------------------------------
+
+
+def train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Train from the start or from `plan.resume`; a checkpoint event after every checkpoint. Returns a Trained."""
+    plan = Plan.model_validate(arguments["plan"])
+    began = time.monotonic()
+    points = list(plan.metrics)
+    weights = plan.resume
+    cuda = _use_cuda(arguments["device"])
+    layers = _adapted_layers(plan, None if cuda else arguments["cpu_last_layers"])
+    if not points or points[-1].step < plan.request.steps:
+        reporter.progress("loading the base model")
+        trainer = _make_trainer(plan, layers, cuda=cuda)
+        if not points:
+            points.append(MetricPoint(step=0, tokens=0, eval_loss=_held_out_loss(trainer, reporter)))
+        trainer.add_callback(_diary(trainer, plan, points, reporter, began))
+        trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
+        weights = Path(trainer.args.output_dir) / f"checkpoint-{plan.request.steps}"
+    assert weights is not None
+    folder = _adapter_folder(plan, weights)
+    draw_losses(points, folder / "loss.png")
+    trained = Trained(
+        folder=folder,
+        metrics=tuple(points),
+        versions={name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+        parameters={
+            "adapted_layers": len(layers),
+            "device": "cuda" if cuda else "cpu",
+            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        },
+    )
+    return trained.model_dump(mode="json")
+
+
+def _use_cuda(device: str) -> bool:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EngineRefusedError(
+            "TRAINER_DEVICE is cuda, but no GPU can be used here; set it to cpu, or check the driver"
+        )
+    return device != "cpu" and torch.cuda.is_available()
+
+
+def _adapted_layers(plan: Plan, default: int | None) -> list[int]:
+    """Indices of the last layers that are asked for, or of all."""
+    count = json.loads((plan.base.folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    last = plan.request.last_layers or default
+    return list(range(max(0, count - last) if last else 0, count))
+
+
+def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
+    """SFTTrainer over rows that our renderer has made: TRL neither tokenises nor truncates anything."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from trl import SFTConfig, SFTTrainer
+
+    request = plan.request
+    renderer = renderer_for(plan.base.folder)
+    train_rows, eval_rows = (
+        encode(_read_examples(path), renderer, plan.max_length, plan.loss_on) for path in (plan.train, plan.eval)
+    )
+    set_seed(request.seed)
+    model = AutoModelForCausalLM.from_pretrained(plan.base.folder, dtype=torch.bfloat16 if cuda else torch.float32)
+    config = SFTConfig(
+        output_dir=str(plan.work / "run"),
+        max_steps=request.steps,
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        gradient_accumulation_steps=request.examples_per_step,
+        learning_rate=request.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=int(request.steps * WARM_UP),
+        max_grad_norm=1.0,
+        seed=request.seed,
+        data_seed=request.seed,
+        max_length=plan.max_length,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        packing=False,
+        bf16=cuda,
+        use_cpu=not cuda,
+        dataloader_pin_memory=cuda,
+        gradient_checkpointing=cuda,
+        logging_steps=max(1, request.steps // LOGGED_POINTS),
+        save_strategy="no",  # the callback says when
+        eval_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+    lora = LoraConfig(
+        r=request.lora_rank,
+        lora_alpha=request.lora_alpha,
+        target_modules=list(TARGET_MODULES),
+        layers_to_transform=layers,
+        task_type="CAUSAL_LM",
+    )
+    return SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_list(train_rows),
+        eval_dataset=Dataset.from_list(eval_rows),
+        processing_class=AutoTokenizer.from_pretrained(plan.base.folder),
+        peft_config=lora,
+    )
+
+
+def _read_examples(path: Path) -> list[Example]:
+    with path.open(encoding="utf-8") as lines:
+        return [Example.model_validate_json(line) for line in lines]
+
+
+def _held_out_loss(trainer: Any, reporter: Reporter, stage: str = "judging on held-out guests") -> float:
+    """Mean loss per supervised token of the evaluation examples."""
+    batches = trainer.get_eval_dataloader()
+    total, tokens = 0.0, 0
+    trainer.model.eval()
+    for done, batch in enumerate(batches):
+        reporter.progress(stage, done, len(batches), "examples")
+        learnt = int((batch["labels"][:, 1:] != -100).sum())
+        total += trainer.prediction_step(trainer.model, batch, prediction_loss_only=True)[0].item() * learnt
+        tokens += learnt
+    trainer.model.train()
+    return total / tokens
+
+
+def _diary(trainer: Any, plan: Plan, points: list[MetricPoint], reporter: Reporter, began: float) -> Any:
+    """The callback that decides when to save, and reports: steps as progress, checkpoints as events."""
+    from transformers import TrainerCallback
+
+    steps, every = plan.request.steps, plan.request.checkpoint_every
+    tokens_before, seconds_before = points[-1].tokens, points[-1].seconds
+
+    class Diary(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            step = state.global_step
+            if step % every == 0 or step == steps or plan.save_now.exists():
+                control.should_save = control.should_log = True
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+            if "loss" not in logs:
+                return
+            if not math.isfinite(logs["loss"]):
+                raise EngineRefusedError(
+                    f"the loss is {logs['loss']} at step {state.global_step}; train again with a lower learning rate"
+                )
+            point = MetricPoint(
+                step=state.global_step,
+                tokens=tokens_before + int(logs["num_tokens"]),
+                train_loss=logs["loss"],
+                seconds=round(seconds_before + time.monotonic() - began, 1),
+            )
+            points.append(point)
+            reporter.progress("training", point.step, steps, "steps", note=f"loss {point.train_loss:.3f}")
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            step = state.global_step
+            if not plan.save_now.exists() or step == steps:  # whoever waits for the device does not wait for figures
+                points[-1] = points[-1].model_copy(update={"eval_loss": _held_out_loss(trainer, reporter)})
+            plan.save_now.unlink(missing_ok=True)
+            folder = Path(args.output_dir) / f"checkpoint-{step}"
+            reporter.event(checkpoint=str(folder), step=step, metrics=[point.model_dump() for point in points])
+
+    return Diary()
+
+
+def _adapter_folder(plan: Plan, checkpoint: Path) -> Path:
+    """A checkpoint's adapter as others read it: weights that were checked, and a config that names the base model."""
+    from safetensors import safe_open
+
+    folder = plan.work / "adapter"
+    folder.mkdir(exist_ok=True)
+    weights = shutil.copyfile(checkpoint / "adapter_model.safetensors", folder / "adapter_model.safetensors")
+    with safe_open(weights, framework="pt") as tensors:
+        learnt = sum(float(tensors.get_tensor(name).abs().sum()) for name in tensors.keys() if ".lora_B." in name)  # noqa: SIM118
+    if not (math.isfinite(learnt) and learnt > 0):
+        raise EngineRefusedError("the adapter has learnt nothing (its weights are zero or not numbers); train again")
+    config = json.loads((checkpoint / "adapter_config.json").read_text(encoding="utf-8"))
+    config |= {
+        "base_model_name_or_path": plan.base.name,
+        "revision": plan.base.revision,
+        "target_modules": sorted(config["target_modules"]),
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return folder
+
+
+# ---- far side: the base model ----------------------------------------------------------------------------------------
+
+
+def fetch(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """A hub model at a commit, from the cache if it is there. Returns a Base."""
+    from huggingface_hub import snapshot_download
+
+    named = HUB_MODEL.match(arguments["model"])
+    if named is None:
+        raise BadInputError(f"{arguments['model']!r} is not owner/name@commit with a commit of 40 hex digits")
+    reporter.progress("fetching the base model")
+    folder = Path(
+        snapshot_download(
+            named["name"], revision=named["revision"], allow_patterns=["*.json", "*.safetensors", "*.jinja"]
+        )
+    )
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Base(folder=folder, context=config["max_position_embeddings"], **named.groupdict()).model_dump(mode="json")
+
+
+def prepare(out: Path) -> bool:
+    """Make the offline profile's base model in `out`, whole or not at all; False if it is there already."""
+    return make_base(out, OFFLINE_MODEL, lambda folder: _convert_gguf(packaged_gguf(), folder))
+
+
+def _convert_gguf(gguf: Path, out: Path) -> None:
+    """GGUF -> Hugging Face folder in fp32. source: transformers, GGUF interoperability"""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    dequantized = GgufConfig(gguf_file=gguf.name, dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, quantization_config=dequantized, dtype=torch.float32
+    )
+    model.save_pretrained(out)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command")
+    preparing = commands.add_parser("prepare", help="make the offline profile's base model")
+    preparing.add_argument("--out", type=Path, required=True, help="folder to make")
+    arguments = parser.parse_args()
+    if arguments.command != "prepare":
+        return serve({"train": train, "fetch": fetch})
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    made = prepare(arguments.out)
+    print(f"{arguments.out}: {'made' if made else 'was there'}")
+
+
+if __name__ == "__main__":
+    main()

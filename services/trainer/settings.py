@@ -1,0 +1,31 @@
+"""What an operator may set: each field is one TRAINER_* environment variable."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """The defaults are the offline profile: a small real model on two CPU cores.
+
+    On a GPU host set base_model, such as `mistralai/Mistral-7B-Instruct-v0.3@<commit>`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRAINER_", frozen=True)
+
+    base_model: str = Field(
+        default=".run/models/base",
+        description="folder made by `python -m services.trainer.engine prepare`, or a hub model as owner/name@commit",
+    )
+    engine_command: str = Field(default="", description="program of the training engine; this Python if empty")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where to train; auto takes a GPU if any"
+    )
+    cpu_last_layers: int = Field(
+        default=10, ge=1, description="layers adapted on a CPU when a request does not say; on a GPU it is all of them"
+    )

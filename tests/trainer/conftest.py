@@ -1,0 +1,170 @@
+"""A small show in a store, and a training engine that counts steps instead of learning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from services.trainer.base import Base
+from services.trainer.plan import KeepCheckpoint, Plan, Trained
+from shared import keys
+from shared.engines import Watch
+from shared.errors import DiaryError
+from shared.render import Renderer, renderer_for
+from shared.schemas import (
+    Blob,
+    HostMethod,
+    Lineage,
+    MetricPoint,
+    Recording,
+    Role,
+    Show,
+    Speaker,
+    Transcript,
+    Turn,
+)
+from shared.store import create_manifest, point
+from tests.fakes import FakeJob, MemoryStore
+from tests.shared.test_render import base_model
+
+SHOW = Show(slug="lamp", title="Lamp", host="Mara")
+LINEAGE = Lineage(by="tests", version="0", job="job-0", actor="tester")
+GUESTS = ("Ann Ash", "Bob Birch", "Cleo Cedar", "Dan Date")
+ROLES = {"h": Role.HOST, "g": Role.GUEST, "o": Role.OTHER, "u": Role.UNKNOWN}
+
+
+def turns(*said: str) -> tuple[Turn, ...]:
+    """Turns from texts like `h: Hello`: h host, g guest, o other, u unknown."""
+    return tuple(
+        Turn(speaker=text[0], role=ROLES[text[0]], start_s=at, end_s=at + 1, text=text[3:])
+        for at, text in enumerate(said)
+    )
+
+
+def add_talk(
+    store: MemoryStore,
+    recording: str,
+    guest: str | None,
+    said: Sequence[str],
+    *,
+    revision: str = "machine-1",
+    host_method: HostMethod = HostMethod.VOICEPRINT,
+) -> None:
+    """A recording with a current transcript revision."""
+    nothing = Blob(key=keys.blob("0" * 64), sha256="0" * 64, bytes=1)
+    create_manifest(
+        store,
+        keys.recording(SHOW.slug, recording),
+        Recording(
+            id=recording,
+            show=SHOW.slug,
+            title=f"Talk {recording}",
+            guest=guest,
+            source="file",
+            original=nothing,
+            lineage=LINEAGE,
+        ),
+    )
+    transcript = Transcript(
+        id=revision,
+        recording=recording,
+        show=SHOW.slug,
+        kind="machine",
+        guest=guest,
+        speakers=(Speaker(label="S1", role=Role.HOST),),
+        host_method=host_method,
+        turns=turns(*said),
+        lineage=LINEAGE,
+    )
+    create_manifest(store, keys.transcript(SHOW.slug, recording, revision), transcript)
+    point(store, keys.transcript_head(SHOW.slug, recording), revision.encode())
+
+
+def small_talk(guest: str) -> list[str]:
+    return [
+        "h: Welcome. How are you?",
+        f"g: I am {guest}, and well.",
+        "h: What do you do?",
+        "g: I count cups.",
+        "h: Bye.",
+    ]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """A show with four guests, one recording each."""
+    store = MemoryStore()
+    create_manifest(store, keys.show(SHOW.slug), SHOW)
+    for number, guest in enumerate(GUESTS, start=1):
+        add_talk(store, f"rec{number}", guest, small_talk(guest))
+    return store
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Base:
+    """A base model's folder without a model: a byte-level tokenizer, one token per character."""
+    folder = base_model(tmp_path / "base", "chatml")
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 2048, "num_hidden_layers": 4}))
+    (folder / "revision.json").write_text(json.dumps({"name": "tests/tiny", "revision": "r" * 64}))
+    return Base(folder=folder, name="tests/tiny", revision="r" * 64, context=2048)
+
+
+@pytest.fixture
+def renderer(base: Base) -> Renderer:
+    return renderer_for(base.folder)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> FakeJob:
+    work = tmp_path / "work"
+    work.mkdir()
+    return FakeJob(work)
+
+
+class ScriptedTrainingEngine:
+    """An Engine whose adapter weighs a byte per step. `breaks[step]` is raised after that checkpoint, once."""
+
+    def __init__(self, base: Base, breaks: dict[int, DiaryError] | None = None) -> None:
+        self._base = base
+        self._breaks = dict(breaks or {})
+        self.steps: list[int] = []
+        self.plans: list[Plan] = []
+
+    def base(self, job: Watch) -> Base:
+        return self._base
+
+    def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
+        self.plans.append(plan)
+        points = list(plan.metrics) or [MetricPoint(step=0, tokens=0, eval_loss=3.0)]
+        weights = (plan.resume / "adapter_model.safetensors").read_bytes() if plan.resume else b""
+        for step in range(points[-1].step + 1, plan.request.steps + 1):
+            job.check()
+            weights += b"w"
+            self.steps.append(step)
+            points.append(MetricPoint(step=step, tokens=step * 100, train_loss=3 - step / 10, eval_loss=3 - step / 20))
+            if step % plan.request.checkpoint_every == 0 or step == plan.request.steps:
+                keep(self._checkpoint(plan, step, weights), step, points)
+                if error := self._breaks.pop(step, None):
+                    raise error
+        folder = plan.work / "adapter"
+        folder.mkdir(exist_ok=True)
+        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "adapter_config.json").write_text("{}")
+        (folder / "loss.png").write_bytes(b"png")
+        return Trained(folder=folder, metrics=tuple(points), versions={"torch": "0"}, parameters={"adapted_layers": 4})
+
+    def _checkpoint(self, plan: Plan, step: int, weights: bytes) -> Path:
+        folder = plan.work / "run" / f"checkpoint-{step}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "optimizer.pt").write_bytes(b"momentum" + weights)
+        (folder / "training_args.bin").write_bytes(b"pickle")
+        return folder
+
+
+@pytest.fixture
+def engine(base: Base) -> ScriptedTrainingEngine:
+    return ScriptedTrainingEngine(base)

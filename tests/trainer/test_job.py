@@ -1,0 +1,259 @@
+"""The two stories with a scripted engine: what is stored, and that any repeat finds what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from services.trainer import job as story
+from services.trainer.base import Base
+from services.trainer.checkpoints import Checkpoint, Run
+from shared import keys
+from shared.errors import (
+    ArtifactMissingError,
+    BadInputError,
+    ConflictError,
+    EngineFailedError,
+    JobCancelledError,
+    LeaseYieldedError,
+)
+from shared.schemas import Adapter, Dataset, DatasetRequest, Example, HostMethod, TrainRequest
+from shared.store import create_manifest, get_blob, load
+from tests.fakes import FakeJob, MemoryStore
+from tests.trainer.conftest import GUESTS, SHOW, ScriptedTrainingEngine, add_talk, small_talk
+
+WANTED = DatasetRequest(show="lamp", max_length=512)
+
+
+def build(store: MemoryStore, job: FakeJob, engine: ScriptedTrainingEngine, **wishes) -> Dataset:
+    result = story.build(WANTED.model_copy(update=wishes), job=job, store=store, engine=engine)
+    return load(store, result.key, Dataset)
+
+
+def examples(store: MemoryStore, dataset: Dataset, half: str) -> list[Example]:
+    lines = get_blob(store, getattr(dataset, half)).decode().splitlines()
+    return [Example.model_validate_json(line) for line in lines]
+
+
+# ---- dataset ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_dataset_names_its_guests_counts_its_tokens_and_knows_its_transcripts(store, job, engine, base):
+    dataset = build(store, job, engine)
+
+    train, kept_out = examples(store, dataset, "train"), examples(store, dataset, "eval")
+    assert sorted(dataset.train_guests + dataset.eval_guests) == sorted(GUESTS) and len(dataset.eval_guests) == 1
+    assert {example.guest for example in kept_out} == set(dataset.eval_guests)
+    assert (dataset.train_tokens, dataset.eval_tokens) == tuple(
+        sum(e.tokens for e in half) for half in (train, kept_out)
+    )
+    assert (dataset.base_model, dataset.base_revision) == (base.name, base.revision)
+    assert [source.key for source in dataset.lineage.made_from] == [
+        f"shows/lamp/transcripts/rec{number}/machine-1.json" for number in (1, 2, 3, 4)
+    ]
+
+
+def test_building_again_gives_the_same_dataset(store, job, engine):
+    first = build(store, job, engine)
+    before = dict(store.objects)
+
+    again = build(store, job, engine)
+
+    assert again == first and store.objects == before
+
+
+def test_a_correction_is_trained_on_and_gives_another_dataset(store, job, engine):
+    first = build(store, job, engine)
+    add_talk(store, "rec2", "Bob Birch", ["h: Corrected?", "g: Corrected."], revision="correction-1")
+
+    second = build(store, job, engine)
+
+    assert second.id != first.id and second.eval_guests == first.eval_guests
+    texts = [m.text for half in ("train", "eval") for e in examples(store, second, half) for m in e.messages]
+    assert "Corrected?" in texts
+
+
+def test_added_recordings_leave_the_held_out_guest_out(store, job, engine):
+    first = build(store, job, engine)
+
+    for number in range(5, 15):
+        add_talk(store, f"rec{number}", f"Guest {number}", small_talk("new"))
+        assert build(store, job, engine).eval_guests == first.eval_guests
+
+
+def test_only_the_recordings_that_are_named_are_used(store, job, engine):
+    dataset = build(store, job, engine, recordings=("rec3", "rec1"))
+
+    assert {*dataset.train_guests, *dataset.eval_guests} == {"Ann Ash", "Cleo Cedar"}
+
+
+def test_what_is_left_out_is_in_the_manifest(store, job, engine):
+    add_talk(store, "rec5", "Eve", ["h: one two three"], host_method=HostMethod.UNKNOWN)
+
+    dataset = build(store, job, engine)
+
+    assert [(left.recording, left.words) for left in dataset.left_out] == [("rec5", 3)]
+
+
+def test_recordings_with_unnamed_guests_count_as_different_guests(store, job, engine):
+    add_talk(store, "rec8", None, small_talk("x"))
+    add_talk(store, "rec9", None, small_talk("y"))
+
+    dataset = build(store, job, engine, recordings=("rec8", "rec9"))
+
+    assert (dataset.train_examples, dataset.eval_examples) == (1, 1)
+
+
+def test_an_empty_show_is_refused_with_what_to_do(job, engine):
+    store = MemoryStore()
+    create_manifest(store, keys.show("lamp"), SHOW)
+
+    with pytest.raises(BadInputError, match="diary recordings add"):
+        build(store, job, engine)
+
+
+def test_a_single_recording_is_refused(store, job, engine):
+    with pytest.raises(BadInputError, match="only one recording"):
+        build(store, job, engine, recordings=("rec1",))
+
+
+def test_a_show_of_unknown_hosts_is_refused_with_the_reason(job, engine):
+    store = MemoryStore()
+    create_manifest(store, keys.show("lamp"), SHOW)
+    add_talk(store, "rec1", "Ann", small_talk("Ann"), host_method=HostMethod.UNKNOWN)
+
+    with pytest.raises(BadInputError, match="diary transcripts host"):
+        build(store, job, engine)
+
+
+def test_a_recording_without_transcript_is_refused_by_name(store, job, engine):
+    with pytest.raises(ArtifactMissingError, match="rec77"):
+        build(store, job, engine, recordings=("rec1", "rec77"))
+
+
+def test_examples_longer_than_the_base_model_reads_are_refused(store, job, engine):
+    with pytest.raises(BadInputError, match="2048"):
+        build(store, job, engine, max_length=4096)
+
+
+# ---- adapter ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(store, job, engine) -> Dataset:
+    return build(store, job, engine)
+
+
+def wish(dataset: Dataset, **wishes) -> TrainRequest:
+    return TrainRequest(show="lamp", dataset=dataset.id, **{"steps": 6, "checkpoint_every": 2, **wishes})
+
+
+def test_an_adapter_is_a_peft_folder_with_figures_and_lineage(store, job, engine, dataset, base):
+    result = story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    adapter = load(store, result.key, Adapter)
+    assert adapter.name == "lamp.r1.c6" == result.adapter
+    assert set(adapter.files) == {
+        "adapter_model.safetensors", "adapter_config.json", "README.md", "metrics.jsonl", "loss.png",
+    }  # fmt: skip
+    assert (adapter.base_model, adapter.base_revision) == (base.name, base.revision)
+    assert (result.eval_loss_before, result.eval_loss_after) == (3.0, 2.7)
+    figures = get_blob(store, adapter.files["metrics.jsonl"]).decode().splitlines()
+    assert [json.loads(line)["step"] for line in figures] == list(range(7))
+    card = get_blob(store, adapter.files["README.md"]).decode()
+    assert dataset.eval_guests[0] in card and base.revision in card and "generated by a machine" in card
+    (source,) = adapter.lineage.made_from
+    assert source.key == keys.dataset("lamp", dataset.id)
+    assert source.sha256 == hashlib.sha256(store.get(source.key)).hexdigest()
+
+
+def test_a_repeat_of_the_same_job_finds_its_adapter(store, job, engine, dataset):
+    first = story.train(wish(dataset), job=job, store=store, engine=engine)
+    before = dict(store.objects)
+
+    assert story.train(wish(dataset), job=job, store=store, engine=engine) == first
+    assert store.objects == before and engine.steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_each_job_has_a_run_number_of_its_own(store, job, engine, dataset, tmp_path):
+    create_manifest(store, keys.run("lamp", 11), Run(number=11, job="somebody", request=wish(dataset)))
+
+    names = [
+        story.train(wish(dataset, steps=1), job=FakeJob(job.work_dir, job_id), store=store, engine=engine).adapter
+        for job_id in ("a", "b", "a")
+    ]
+
+    assert names == ["lamp.r12.c1", "lamp.r13.c1", "lamp.r12.c1"]
+
+
+def test_one_job_cannot_train_two_things(store, job, engine, dataset):
+    story.train(wish(dataset, steps=1), job=job, store=store, engine=engine)
+
+    with pytest.raises(ConflictError, match="another request"):
+        story.train(wish(dataset, steps=2), job=job, store=store, engine=engine)
+
+
+def test_a_killed_job_goes_on_from_the_newest_checkpoint_in_the_store(store, job, base, dataset, tmp_path):
+    dying = ScriptedTrainingEngine(base, breaks={4: EngineFailedError("killed")})
+    with pytest.raises(EngineFailedError):
+        story.train(wish(dataset), job=job, store=store, engine=dying)
+    (tmp_path / "elsewhere").mkdir()
+    other_machine = FakeJob(tmp_path / "elsewhere", job.id)
+    engine = ScriptedTrainingEngine(base)
+
+    result = story.train(wish(dataset), job=other_machine, store=store, engine=engine)
+
+    assert engine.steps == [5, 6]
+    adapter = load(store, result.key, Adapter)
+    assert get_blob(store, adapter.files["adapter_model.safetensors"]) == b"w" * 6
+    assert [point.step for point in adapter.metrics] == list(range(7)) and result.eval_loss_before == 3.0
+    assert result.adapter == "lamp.r1.c6"
+
+
+def test_a_job_killed_between_last_checkpoint_and_manifest_trains_nothing_twice(store, job, base, dataset):
+    dying = ScriptedTrainingEngine(base, breaks={6: EngineFailedError("killed")})
+    with pytest.raises(EngineFailedError):
+        story.train(wish(dataset), job=job, store=store, engine=dying)
+    engine = ScriptedTrainingEngine(base)
+
+    story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    assert engine.steps == []
+
+
+def test_the_gpu_is_given_to_whoever_waits_and_no_step_is_lost(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(base, breaks={2: LeaseYieldedError("wanted"), 4: LeaseYieldedError("wanted")})
+
+    story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    assert engine.steps == [1, 2, 3, 4, 5, 6]
+    assert [plan.resume is not None for plan in engine.plans] == [False, True, True]
+    assert any(stage == "waiting for the GPU" for stage, *_ in job.events)
+
+
+def test_checkpoints_hold_what_is_needed_to_go_on_and_old_local_copies_go(store, job, engine, dataset):
+    story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    manifests = store.list(keys.checkpoints("lamp", 1))
+    assert manifests == [keys.checkpoint("lamp", 1, step) for step in (2, 4, 6)]
+    last = load(store, manifests[-1], Checkpoint)
+    assert set(last.files) == {"adapter_model.safetensors", "optimizer.pt"}
+    assert [path.name for path in (job.work_dir / "run").iterdir()] == ["checkpoint-6"]
+
+
+def test_a_cancelled_job_stops_and_leaves_no_adapter(store, job, engine, dataset):
+    job.cancel()
+
+    with pytest.raises(JobCancelledError):
+        story.train(wish(dataset), job=job, store=store, engine=engine)
+    assert store.list(keys.adapters("lamp")) == []
+
+
+def test_a_dataset_of_another_base_model_is_refused(store, job, dataset, base: Base):
+    other = ScriptedTrainingEngine(base.model_copy(update={"revision": "f" * 64}))
+
+    with pytest.raises(BadInputError, match="TRAINER_BASE_MODEL"):
+        story.train(wish(dataset), job=job, store=store, engine=other)
+    assert store.list(f"shows/{SHOW.slug}/runs/") == []

@@ -1,0 +1,109 @@
+"""The real engine in its own environment: SmolLM2 learns two steps, is killed after the first, and goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from safetensors.numpy import load as load_tensors
+
+from services.trainer import job as story
+from services.trainer.checkpoints import Checkpoint
+from services.trainer.engine import TrainingEngine
+from services.trainer.settings import Settings
+from shared import keys
+from shared.errors import EngineFailedError
+from shared.schemas import Adapter, DatasetRequest, TrainRequest
+from shared.store import create_manifest, get_blob, load
+from tests.fakes import FakeJob, MemoryStore
+from tests.trainer.conftest import SHOW, add_talk
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venvs" / "trainer" / "bin" / "python"
+MODEL = ROOT / ".run" / "models" / "base"
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+TALKS = {
+    "Ann Ash": (
+        "What do you bake at night?",
+        "Rye bread. The town wakes up to it, and I go to bed with flour in my hair.",
+    ),
+    "Bob Birch": (
+        "Who taught you to mend clocks?",
+        "My aunt did. She said that a clock which lies is worse than none.",
+    ),
+    "Cleo Cedar": ("Why do you count birds?", "Somebody must. In a good year there are so many that I lose my place."),
+}
+
+
+class SuddenDeath(FakeJob):
+    """A job whose engine is killed, without warning, at the first step after `after` has been stored."""
+
+    def __init__(self, work_dir: Path, engine: TrainingEngine, store: MemoryStore, after: str) -> None:
+        super().__init__(work_dir)
+        self._engine, self._store, self._after = engine, store, after
+
+    def check(self) -> None:
+        super().check()
+        if self._store.exists(self._after) and self._engine.process.pid:
+            for child in psutil.Process(self._engine.process.pid).children(recursive=True):
+                os.kill(child.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def base_model() -> Path:
+    if not PYTHON.exists():
+        pytest.skip(f"no {PYTHON.relative_to(ROOT)}: make it with `make .venvs/trainer/.installed`")
+    subprocess.run([PYTHON, "-m", "services.trainer.engine", "prepare", "--out", MODEL], cwd=ROOT, check=True)
+    return MODEL
+
+
+@pytest.fixture
+def engine(base_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingEngine]:
+    monkeypatch.chdir(ROOT)
+    command = f"{PYTHON} -m services.trainer.engine"
+    settings = Settings(
+        engine_command=command, base_model=str(base_model), device="cpu", cpu_last_layers=2, log_dir=tmp_path
+    )
+    engine = TrainingEngine.from_settings(settings, lease=None)
+    yield engine
+    engine.stop()
+
+
+def test_two_steps_killed_after_the_first_checkpoint_and_resumed(engine: TrainingEngine, job: FakeJob, tmp_path: Path):
+    store = MemoryStore()
+    create_manifest(store, keys.show(SHOW.slug), SHOW)
+    for number, (guest, (question, answer)) in enumerate(TALKS.items()):
+        add_talk(store, f"rec{number}", guest, [f"h: {question}", f"g: {answer}", "h: Good night."])
+    built = story.build(DatasetRequest(show="lamp", max_length=128), job=job, store=store, engine=engine)
+    request = TrainRequest(show="lamp", dataset=built.dataset, steps=2, examples_per_step=1, checkpoint_every=1)
+
+    killed = SuddenDeath(job.work_dir, engine, store, after=keys.checkpoint("lamp", 1, 1))
+    with pytest.raises(EngineFailedError):
+        story.train(request, job=killed, store=store, engine=engine)
+    first = load(store, keys.checkpoint("lamp", 1, 1), Checkpoint)
+    assert not store.exists(keys.checkpoint("lamp", 1, 2))
+    (tmp_path / "elsewhere").mkdir()
+    resumed = FakeJob(tmp_path / "elsewhere", killed.id)
+    result = story.train(request, job=resumed, store=store, engine=engine)
+
+    adapter = load(store, result.key, Adapter)
+    assert adapter.name == "lamp.r1.c2" and [point.step for point in adapter.metrics] == [0, 1, 2]
+    assert adapter.metrics[:2] == first.metrics, "the first step was not trained again"
+    assert ("training", 1, 2, "steps") not in resumed.events
+    assert result.eval_loss_after != result.eval_loss_before
+    weights = load_tensors(get_blob(store, adapter.files["adapter_model.safetensors"]))
+    assert len(weights) == 2 * 7 * 2 and any(
+        abs(tensor).max() > 0 for name, tensor in weights.items() if "lora_B" in name
+    )
+    config = json.loads(get_blob(store, adapter.files["adapter_config.json"]))
+    assert (config["base_model_name_or_path"], config["revision"]) == (adapter.base_model, adapter.base_revision)
+    assert config["modules_to_save"] is None and config["layers_to_transform"] == [28, 29]
+    assert get_blob(store, adapter.files["loss.png"]).startswith(b"\x89PNG")
