@@ -1,0 +1,339 @@
+"""The near side of vLLM: a server of our own on loopback (or a fleet by URL), reached through an allow-list.
+
+No adapter is used before a canary has shown that it changes the output: vLLM has served the base model under an
+adapter's name (vllm issues 34186, 41754). What was proven counts for one process: a new one loads and proves again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import shutil
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+import httpx
+
+from services.inference.adapters import AdapterFiles, Base, read_base
+from services.inference.settings import Settings
+from shared.engines import POLL_S, ServerEngine, Watch
+from shared.errors import BadInputError, EngineFailedError, EngineRefusedError
+from shared.lease import Lease
+from shared.render import Renderer, header, renderer_for
+from shared.schemas import Message
+
+log = logging.getLogger(__name__)
+
+BASE_NAME = "base"
+ALLOWED = {  # and /health while it starts
+    ("GET", "/v1/models"),
+    ("POST", "/v1/load_lora_adapter"),
+    ("POST", "/v1/completions"),
+}
+CONNECT_S = 5.0
+CANARY_LEAST = 1e-4  # log-probability that an adapter must move at least, beside ten times the engine's own noise
+CANARY = (
+    header(show_title="The Canary", host="Ada", guest="Ben", about="how a small bird keeps miners safe"),
+    Message(role="host", text="Tell me how you began. What did your parents do, and what did you want to become?"),
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One turn to be said, as ids; `n` candidates come back."""
+
+    prompt: Sequence[int]
+    stop_ids: Sequence[int]
+    min_tokens: int
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+    n: int = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the model said. `ended`: it said its end-of-turn token itself; `logprob` is the mean over its tokens."""
+
+    text: str
+    tokens: int
+    ended: bool
+    logprob: float
+
+
+@dataclass
+class _Proof:
+    """What is known of one run of the server: the log-probabilities of the canary per model name."""
+
+    url: str
+    pid: int | None
+    base: list[float] = field(default_factory=list)
+    noise: float = 0.0
+    adapters: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
+
+
+class VllmServer(ServerEngine):
+    """The child process; each start has a free port of its own."""
+
+    def __init__(self, settings: Settings, lease: Lease | None) -> None:
+        super().__init__(
+            "vllm",
+            [],
+            lease=lease,
+            log_file=settings.log_dir / "inference-engine.log",
+            environment=settings.child_environment(),
+            idle_s=settings.engine_idle_s,
+        )
+        self._settings = settings
+        self.url = ""
+
+    def _start(self, job: Watch) -> None:
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = command(self._settings, port)
+        super()._start(job)
+
+    def died(self) -> EngineFailedError:
+        return self._death()
+
+
+class VllmEngine:
+    """Writes turns with the base model or with proven adapters.
+
+    lease   held while the child lives; None for a fleet or a device of our own
+    """
+
+    def __init__(self, settings: Settings, lease: Lease | None) -> None:
+        self._settings = settings
+        self._child = None if settings.vllm_url else VllmServer(settings, lease)
+        self._proof: _Proof | None = None
+        self._proving = threading.Lock()
+
+    @cached_property
+    def base(self) -> Base:
+        return read_base(self._settings.base_model)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        return renderer_for(self._settings.base_model)
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    def wanted(self) -> bool:
+        """Whether another service waits for the device: finish the turn, then `stop`."""
+        return self._child is not None and self._child.wanted()
+
+    def stop(self) -> None:
+        if self._child:
+            self._child.stop()
+
+    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
+        """Candidates for one turn, by an adapter that was loaded and seen to change the output in this very process.
+
+        raises   EngineRefusedError if the canary fails; EngineFailedError if the server does not come up or breaks off;
+                 JobCancelledError within a second of a cancel
+        """
+        with self._working(job):
+            self._ready(adapter, job)
+            body = {
+                "model": adapter.name if adapter else BASE_NAME,
+                "prompt": list(ask.prompt),
+                "stop_token_ids": list(ask.stop_ids),
+                "min_tokens": ask.min_tokens,
+                "max_tokens": ask.max_tokens,
+                "temperature": ask.temperature,
+                "top_p": ask.top_p,
+                "seed": ask.seed,
+                "n": ask.n,
+                "logprobs": 0,
+            }
+            return [_candidate(choice) for choice in self._complete(body, job)["choices"]]
+
+    # ---- ready and proven ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _working(self, job: Watch) -> Iterator[None]:
+        if self._child is None:
+            yield
+            return
+        with self._child.working(job):
+            yield
+
+    def _ready(self, adapter: AdapterFiles | None, job: Watch) -> None:
+        while not self._proving.acquire(timeout=POLL_S):
+            job.check()
+        try:
+            proof = self._healthy(job)
+            if adapter and adapter.name not in proof.adapters:
+                self._load(proof, adapter, job)
+            if adapter and proof.adapters[adapter.name][0] != adapter.digest:
+                self._distrust()
+                raise EngineFailedError(f"{adapter.name} is loaded with other weights; the engine is started again")
+        finally:
+            self._proving.release()
+
+    def _healthy(self, job: Watch) -> _Proof:
+        """The server that runs now, once it answers; its base model has been looked at."""
+        if self._proof is None or (self._proof.url, self._proof.pid) != (self._url, self.pid):
+            self._proof = None
+            if self._child:
+                self._child.wait_until(self._is_healthy, job, timeout_s=self._settings.ready_timeout_s)
+            proof = _Proof(self._url, self.pid)
+            self._demand_names(job)
+            proof.base = self._canary(BASE_NAME, job)
+            proof.noise = _distance(proof.base, self._canary(BASE_NAME, job))
+            self._proof = proof
+        return self._proof
+
+    def _load(self, proof: _Proof, adapter: AdapterFiles, job: Watch) -> None:
+        """Load under the adapter's immutable name, never in place, and believe it only after its canary."""
+        job.progress("loading the adapter", note=adapter.name)
+        served = self._ask("GET", "/v1/models", None, job).json()
+        if adapter.name not in [model["id"] for model in served["data"]]:
+            body = {"lora_name": adapter.name, "lora_path": str(adapter.folder)}
+            answer = self._ask("POST", "/v1/load_lora_adapter", body, job)
+            if answer.status_code != 200:
+                raise EngineRefusedError(f"vLLM does not load {adapter.name}: {answer.text[:300]}")
+        seen = self._canary(adapter.name, job)
+        least = max(CANARY_LEAST, 10 * proof.noise)
+        others = {BASE_NAME: proof.base} | {
+            name: values for name, (digest, values) in proof.adapters.items() if digest != adapter.digest
+        }
+        for name, values in others.items():
+            if not (moved := _distance(seen, values)) > least:  # so written that "not a number" is refused too
+                self._distrust()
+                raise EngineRefusedError(
+                    f"canary: {adapter.name} speaks exactly like {name} (largest change {moved:.1e}, more than "
+                    f"{least:.1e} expected); it is not used. Train it for longer; if it should differ, vLLM is at fault"
+                )
+        log.info("adapter proven", extra={"adapter": adapter.name, "moved": _distance(seen, proof.base)})
+        proof.adapters[adapter.name] = (adapter.digest, seen)
+
+    def _demand_names(self, job: Watch) -> None:
+        """A server that answers to any name would pass the base model off as an adapter."""
+        body = {"model": f"no-such-adapter-{uuid.uuid4().hex[:8]}", "prompt": [1], "max_tokens": 1}
+        answer = self._ask("POST", "/v1/completions", body, job)
+        if answer.status_code != 404:
+            self._distrust()
+            raise EngineRefusedError(f"the engine answers {answer.status_code} to a model it does not have, not 404")
+
+    def _canary(self, model: str, job: Watch) -> list[float]:
+        """Log-probability of each token of a fixed prompt."""
+        prompt = self.renderer.prompt(CANARY, "guest")
+        body = {"model": model, "prompt": prompt, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+        choice = self._complete(body, job)["choices"][0]
+        seen = zip(prompt, choice["prompt_logprobs"], strict=True)
+        return [entry[str(token)]["logprob"] for token, entry in seen if entry]
+
+    def _distrust(self) -> None:
+        self._proof = None
+        self.stop()
+
+    def _is_healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self._url}/health", timeout=CONNECT_S, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    # ---- the wire --------------------------------------------------------------------------------------------------
+
+    def _complete(self, body: dict[str, Any], job: Watch) -> dict[str, Any]:
+        answer = self._ask("POST", "/v1/completions", body, job)
+        if answer.status_code == 404:
+            self._proof = None
+            raise EngineFailedError(f"the engine has no model {body['model']} any more; it is loaded again")
+        if answer.status_code >= 500:
+            raise EngineFailedError(f"the engine failed ({answer.status_code}): {answer.text[:300]}")
+        if answer.status_code != 200:
+            raise EngineRefusedError(f"the engine refused a turn ({answer.status_code}): {answer.text[:300]}")
+        return answer.json()
+
+    @property
+    def _url(self) -> str:
+        return self._child.url if self._child else (self._settings.vllm_url or "").rstrip("/")
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None, job: Watch) -> httpx.Response:
+        """One request; the job is looked at five times a second. Leaving closes the connection, which ends the work."""
+        if (method, path) not in ALLOWED:
+            raise ValueError(f"{method} {path} is not on the engine's allow-list")
+        try:
+            return asyncio.run(self._exchange(method, path, body, job))
+        except httpx.HTTPError as error:
+            self._proof = None
+            if self._child and not self._child.alive:
+                raise self._child.died() from error
+            raise EngineFailedError(f"the engine at {self._url} broke off: {type(error).__name__} {error}") from error
+
+    async def _exchange(self, method: str, path: str, body: dict[str, Any] | None, job: Watch) -> httpx.Response:
+        headers = {"X-Request-Id": f"{job.trace_id}-{uuid.uuid4().hex[:8]}"}
+        if self._settings.vllm_key:
+            headers["Authorization"] = f"Bearer {self._settings.vllm_key.get_secret_value()}"
+        timeout = httpx.Timeout(self._settings.request_timeout_s, connect=CONNECT_S)
+        async with httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=False) as client:
+            request = asyncio.ensure_future(client.request(method, self._url + path, json=body))
+            try:
+                while not (await asyncio.wait({request}, timeout=POLL_S))[0]:
+                    job.check()
+                    if self._child and not self._child.alive:
+                        raise self._child.died()
+                return request.result()
+            finally:
+                request.cancel()
+
+
+def command(settings: Settings, port: int) -> list[str]:
+    """The engine's command line: the operator's program, and the address and limits that we rely on.
+
+    raises   EngineFailedError naming the setting if the program or the base model is not there
+    """
+    program = [part.replace("{model}", str(settings.base_model)) for part in shlex.split(settings.engine_command)]
+    if shutil.which(program[0]) is None:
+        raise EngineFailedError(f"no program {program[0]}; install the engine or set INFERENCE_ENGINE_COMMAND")
+    if not (settings.base_model / "config.json").is_file():
+        raise BadInputError(
+            f"no base model in {settings.base_model}; prepare one with `python -m services.trainer.engine prepare` "
+            "or set INFERENCE_BASE_MODEL to the folder of one"
+        )
+    options = {
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--served-model-name": BASE_NAME,
+        "--generation-config": "vllm",
+        "--max-model-len": settings.max_model_len,
+        "--max-num-batched-tokens": settings.max_model_len,  # a longer seeded prompt kills the engine on CPU
+        "--max-lora-rank": settings.max_lora_rank,
+        "--max-loras": settings.max_loras,
+    }
+    return [*program, "--enable-lora", *[str(part) for option in options.items() for part in option]]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _distance(these: Sequence[float], those: Sequence[float]) -> float:
+    """Largest difference between two lists of log-probabilities of one prompt."""
+    return max(abs(one - other) for one, other in zip(these, those, strict=True))
+
+
+def _candidate(choice: dict[str, Any]) -> Candidate:
+    logprobs = [value for value in choice["logprobs"]["token_logprobs"] if value is not None]
+    return Candidate(
+        text=choice["text"],
+        tokens=len(logprobs),
+        ended=choice["finish_reason"] == "stop",
+        logprob=fmean(logprobs) if logprobs else 0.0,
+    )

@@ -1,0 +1,77 @@
+"""What an operator may set: each field is one INFERENCE_* environment variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.inference.lengths import Limits
+from shared.settings import ServiceSettings
+
+CPU_ENGINE = (
+    ".venvs/engine-cpu/bin/python -m vllm.entrypoints.openai.api_server --model {model} --dtype float32 --enforce-eager"
+)
+
+
+class Settings(ServiceSettings):
+    """The defaults are the offline profile: a small real model on two CPU cores.
+
+    On a GPU host set at least base_model, base_name, base_revision, engine_command
+    (`vllm serve {model} --gpu-memory-utilization 0.9`), max_model_len, and longer turns.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
+
+    base_model: Path = Field(default=Path(".run/models/base"), description="Hugging Face folder of the base model")
+    engine_command: str = Field(
+        default=CPU_ENGINE, description="program that serves {model}; we add address and limits"
+    )
+    engine_environment: dict[str, str] = Field(
+        default={"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1"},
+        description="variables of the engine's process (JSON)",
+    )
+    vllm_url: str | None = Field(default=None, description="a vLLM fleet to use instead of an engine of our own")
+    vllm_key: SecretStr | None = Field(default=None, description="bearer key of that fleet")
+    adapter_dir: Path = Field(
+        default=Path(".run/adapters"), description="adapters fetched for the engine; it reads them"
+    )
+    max_model_len: int = Field(default=2048, ge=256, description="tokens of prompt and turn together")
+    max_lora_rank: int = Field(default=16, ge=1, description="highest rank of an adapter; a rank that vLLM supports")
+    max_loras: int = Field(default=2, ge=1, description="adapters in the engine's memory at once")
+    ready_timeout_s: float = Field(default=600.0, gt=0, description="an engine that is not ready by then has failed")
+    request_timeout_s: float = Field(default=600.0, gt=0, description="a turn that takes longer has failed")
+
+    host_min_tokens: int = Field(default=6, ge=1, description="shortest turn of the host")
+    host_max_tokens: int = Field(default=60, ge=8, description="longest turn of the host; 300 on a GPU")
+    guest_min_tokens: int = Field(default=12, ge=1, description="shortest turn of the guest")
+    guest_max_tokens: int = Field(default=80, ge=16, description="longest turn of the guest; 600 on a GPU")
+    attempts: int = Field(default=5, ge=1, le=20, description="times a turn is asked for before the best one is kept")
+    top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus sampling")
+
+    @property
+    def host(self) -> Limits:
+        return Limits(self.host_min_tokens, self.host_max_tokens)
+
+    @property
+    def guest(self) -> Limits:
+        return Limits(self.guest_min_tokens, self.guest_max_tokens)
+
+    @property
+    def window_tokens(self) -> int:
+        """What the turns in a prompt may take: the context without the turn to come, and room for the header."""
+        return max(64, (self.max_model_len - max(self.host_max_tokens, self.guest_max_tokens)) * 3 // 4)
+
+    def child_environment(self) -> dict[str, Any]:
+        return {
+            **super().child_environment(),
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+            "VLLM_DO_NOT_TRACK": "1",
+            "PYTHONDONTWRITEBYTECODE": "",  # three processes import the same libraries: compile them once
+            "VLLM_CPU_OMP_THREADS_BIND": str(max(os.sched_getaffinity(0))),
+            **self.engine_environment,
+        }

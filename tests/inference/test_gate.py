@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from services.inference.gate import draft, faults
+from services.inference.report import Spoken
+
+NAMES = ("Mara Quill", "Theo Vance")
+HISTORY = [
+    Spoken("host", "What did you learn from the bees on your roof in the first long winter?"),
+    Spoken("guest", "I learnt that a hive hums lower when the cold comes, and that patience is a craft of its own."),
+    Spoken("host", "And your neighbours, what did they say?"),
+]
+
+
+def reasons(text: str, role: str = "guest", **more) -> list[str]:
+    return [fault.reason for fault in faults(draft(text, ended=True), role, HISTORY, NAMES, **more)]
+
+
+def test_a_plain_answer_passes():
+    assert reasons("They laughed at first, and then they came for honey.") == []
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "...", "-- !"])
+def test_an_empty_turn_is_grave(text):
+    [fault] = faults(draft(text, ended=True), "guest", HISTORY)
+
+    assert (fault.reason, fault.grave) == ("empty", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "They laughed. [/INST] And then they came for honey.",
+        "They laughed. [ /INST] And then they came.",
+        "They laughed.</s> And then they came for honey.",
+        "They laughed a lot.<|im_start|>user And then?",
+        "They laughed at first. Mara: And then?",
+        "Theo Vance: They laughed at first.",
+        "Host: And then? They laughed at first.",
+    ],
+)
+def test_a_role_that_bleeds_is_grave(text):
+    assert any(fault.grave for fault in faults(draft(text, ended=True), "guest", HISTORY, NAMES))
+
+
+def test_a_name_that_is_only_spoken_of_is_no_role():
+    assert reasons("Mara, my host was kind: she let me talk about honey.") == []
+
+
+def test_the_host_needs_four_words_and_a_guest_may_be_short_once_in_ten():
+    history = [Spoken("guest", "A whole sentence, as it should be.")] * 9
+
+    assert faults(draft("Oh, why?", ended=True), "host", history)
+    assert not faults(draft("Yes.", ended=True), "guest", history)
+    assert faults(draft("Yes.", ended=True), "guest", [*history[1:], Spoken("guest", "No.")])
+
+
+def test_a_loop_within_the_turn_is_rejected():
+    [reason] = reasons("It was good and it was good and it was good and it was good.")
+
+    assert reason.startswith("repeats itself")
+
+
+def test_what_was_said_before_is_rejected():
+    [reason] = reasons("I learnt that a hive hums lower when the cold comes, so there.")
+
+    assert reason.startswith("repeats earlier turns")
+
+
+def test_a_long_copy_inside_a_long_new_turn_is_rejected():
+    new = " ".join(f"word{n}" for n in range(60))
+
+    [reason] = reasons(f"{new} a hive hums lower when the cold comes, and that patience is a craft")
+
+    assert reason.startswith("copies 12 words")
+
+
+def test_a_closing_fits_the_length_and_says_goodbye():
+    assert reasons("Thank you, Theo, and goodbye to all who listened.", "host", fit_words=(5, 12)) == []
+    assert reasons("Thank you, Theo.", "host", fit_words=(5, 12)) != []
+    assert reasons("And how did you build your first hive?", "host", fit_words=(5, 12)) == ["is no goodbye"]
+
+
+def test_an_unfinished_sentence_is_cut_off():
+    cut = draft("They laughed at first. And then they came, one by", ended=False)
+
+    assert (cut.text, cut.closed) == ("They laughed at first.", True)
+    assert draft("They laughed at first and then they", ended=False).closed is False
+    assert draft('He said "stop." And', ended=False).text == 'He said "stop."'
