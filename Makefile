@@ -19,7 +19,7 @@ requirements_engine-cpu := services/inference/requirements-engine-cpu.txt
 requirements_demo := examples/requirements.txt
 requirements_dev := tests/requirements.txt
 
-.PHONY: help install lock format check test test-slow demo up down clean
+.PHONY: help install install-demo lock format check test test-slow demo up down clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -32,13 +32,16 @@ up: $(PRODUCT:%=.venvs/%/.installed) ## start the store, the services and the pa
 down: .venvs/studio/.installed ## stop what `make up` started
 	.venvs/studio/bin/python -m services.studio.local down
 
-demo: $(PRODUCT:%=.venvs/%/.installed) .venvs/demo/.installed ## the whole story on two CPU cores, from speech to episode
-	.venvs/studio/bin/python -m services.studio.local demo
+demo: ## the whole story on two CPU cores, from speech to a new episode, installs included
+	@began=$$(date +%s) && $(MAKE) --no-print-directory install-demo && \
+		DEMO_INSTALL_S=$$(( $$(date +%s) - began )) .venvs/studio/bin/python -m examples.demo
 
-test: .venvs/dev/.installed $(SERVICES:%=.venvs/%/.installed) ## run the fast tests
+install-demo: $(PRODUCT:%=.venvs/%/.installed) .venvs/demo/.installed
+
+test: $(ENVIRONMENTS:%=.venvs/%/.installed) ## unit tests in seconds, then a tiny run through every real engine
 	.venvs/dev/bin/python -m pytest -m "not slow"
 
-test-slow: $(ENVIRONMENTS:%=.venvs/%/.installed) ## run the tests that use real engines
+test-slow: $(ENVIRONMENTS:%=.venvs/%/.installed) ## kills of real engines, real speech: minutes
 	.venvs/dev/bin/python -m pytest -m slow
 
 format: .venvs/dev/.installed ## lay out the code and repair what a tool can
@@ -86,6 +89,12 @@ $(foreach name,$(ENVIRONMENTS),$(eval $(call environment,$(name))))
 
 # torchaudio's wheel is linked to CUDA; without that part it is plain Python, which is all that whisperX uses of it.
 finish_transcription = rm -f $(@D)/lib/python3*/site-packages/torchaudio/lib/*.so
+
+# The `diary` command, from wherever it is called.
+define finish_studio
+printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/bin/python" -m services.studio.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(@D)" \
+	> $(@D)/bin/diary && chmod +x $(@D)/bin/diary
+endef
 
 # vLLM is linked to libnuma. Where the system has none, Debian's package is unpacked into the environment: no root.
 define finish_engine-cpu

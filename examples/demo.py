@@ -286,7 +286,10 @@ def print_report(episode: Episode) -> None:
     report = episode.report
     say(f"--- report: {report.verdict}")
     say(f"    {report.words} words in {report.turns} turns; model: {episode.label}; canary: {episode.canary}")
-    say(f"    one-word replies {report.one_word_share:.0%}, rep-4 {report.rep4:.3f}, worst window {report.worst_window_rep4:.3f}")
+    say(
+        f"    one-word replies {report.one_word_share:.0%}, rep-4 {report.rep4:.3f}, "
+        f"worst window {report.worst_window_rep4:.3f}"
+    )
 
 
 def say(line: str) -> None:

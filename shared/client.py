@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
-from shared.errors import DiaryError, NoTokenError, NotFoundError, RemoteJobError, ServiceUnavailableError
+from shared.errors import DiaryError, NotFoundError, NoTokenError, RemoteJobError, ServiceUnavailableError
 from shared.schemas import Job, JobState, Progress
 from shared.telemetry import current_trace_id, new_trace_id, traceparent
 

@@ -189,7 +189,10 @@ class EngineProcess:
                     self.stop()
 
     def _death(self) -> EngineFailedError:
-        code = self._process.poll() if self._process else None
+        code = None
+        if self._process:
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(TERM_GRACE_S)
         return EngineFailedError(f"{self.name} died (exit code {code}); the end of its log is in {self._log_file.name}")
 
 
@@ -265,7 +268,9 @@ class ServerEngine(EngineProcess):
             if not self.alive:
                 raise self._death()
             if waited > timeout_s:
-                raise EngineFailedError(f"{self.name} was not ready within {timeout_s:.0f} s; see {self._log_file.name}")
+                raise EngineFailedError(
+                    f"{self.name} was not ready within {timeout_s:.0f} s; see {self._log_file.name}"
+                )
             job.progress(f"starting {self.name}", note=f"{waited:.0f} s")
             time.sleep(POLL_S)
 
@@ -289,7 +294,7 @@ def _drain(stream: Any) -> None:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, a short grace, SIGKILL of the group, and wait until the whole group is gone."""
+    """SIGTERM, a short grace, SIGKILL of the group. Its first process, the leash, leaves after all the others."""
     _signal_group(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(TERM_GRACE_S)
@@ -320,9 +325,7 @@ class Reporter:
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self._send = send
 
-    def progress(
-        self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = ""
-    ) -> None:
+    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
         self._send({"progress": {"stage": stage, "done": done, "total": total, "unit": unit, "note": note}})
 
     def event(self, **event: Any) -> None:

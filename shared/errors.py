@@ -35,6 +35,10 @@ class NotFoundError(DiaryError):
 class ArtifactMissingError(NotFoundError):
     def __init__(self, key: str, advice: str) -> None:
         super().__init__(f"nothing stored at {key}; {advice}")
+        self._made_with = (key, advice)
+
+    def __reduce__(self) -> tuple[type[ArtifactMissingError], tuple[str, str]]:
+        return type(self), self._made_with  # the workflow library pickles a step's error
 
 
 class NotAllowedError(DiaryError):
@@ -95,6 +99,9 @@ class RemoteJobError(DiaryError):
     def __init__(self, detail: str, status: int = 502) -> None:
         super().__init__(detail)
         self.status = status
+
+    def __reduce__(self) -> tuple[type[RemoteJobError], tuple[str, int]]:
+        return type(self), (str(self), self.status)
 
 
 class JobCancelledError(DiaryError):

@@ -99,7 +99,7 @@ class JobContext(Protocol):
 Handler = Callable[[Any, JobContext], BaseModel]
 
 
-class WorkerStopping(BaseException):  # noqa: N818 - not an error: the job stays pending and is resumed at the next start
+class WorkerStopping(BaseException):
     """Raised inside a job when its worker shuts down."""
 
 
@@ -145,6 +145,8 @@ class RunningJob:
     cancelled: threading.Event = field(default_factory=threading.Event)
     stepped: bool = False
     pace: Pace = field(default_factory=Pace)
+    furthest: dict[str, float] = field(default_factory=dict)
+    new_ground: bool = False
 
     def check(self) -> None:
         if self.jobs.stopping.is_set():
@@ -152,25 +154,40 @@ class RunningJob:
         if self.cancelled.is_set():
             raise JobCancelledError(f"job {self.id} was cancelled")
 
-    def progress(
-        self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = ""
-    ) -> None:
+    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+        if done > self.furthest.get(stage, 0.0):
+            self.furthest[stage], self.new_ground = done, True
         eta_s = self.pace.eta_s(stage, done, total, time.monotonic())
-        self.jobs.board.post(
-            self.id, Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note)
-        )
+        self.jobs.board.post(self.id, Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note))
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         self.stepped = True
 
         def once() -> T:
             try:
-                return self.jobs.attempts(self, work)
+                return self.jobs.attempts(self, work, in_step=True)
             except JobCancelledError as error:
                 raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
 
         self.check()
         return DBOS.run_step({"name": name}, once)
+
+
+@dataclass
+class Patience:
+    """How often and how long the troubles of one piece of work are borne."""
+
+    tries: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def bears(self, error: DiaryError) -> bool:
+        self.tries += 1
+        hopeless = isinstance(error, EngineFailedError) and self.tries >= ENGINE_ATTEMPTS
+        return error.retryable and not hopeless and time.monotonic() - self.since < PATIENCE_S
+
+    @property
+    def pause_s(self) -> float:
+        return min(LONGEST_PAUSE_S, 0.5 * 2.0**self.tries)
 
 
 class Jobs:
@@ -228,9 +245,7 @@ class Jobs:
         self.board.open()
         self.board.heartbeat(self._executor, time.time())
         DBOS.launch()
-        DBOS.register_queue(
-            self._queue, worker_concurrency=self._settings.concurrency, polling_interval_sec=0.2
-        )
+        DBOS.register_queue(self._queue, worker_concurrency=self._settings.concurrency, polling_interval_sec=0.2)
         threading.Thread(target=self._watch_forever, name="jobs-watch", daemon=True).start()
         threading.Thread(target=self._heartbeat_forever, name="jobs-heartbeat", daemon=True).start()
 
@@ -323,15 +338,17 @@ class Jobs:
         except DiaryError as error:
             log.warning("job failed: %s", error, extra={"kind": ticket.kind})
             return json.dumps({"problem": problem_of(error, ticket.trace_id).model_dump(mode="json")})
-        except Exception as error:  # noqa: BLE001 - the job runner is the one place for this
+        except Exception as error:
             log.exception("job failed unexpectedly", extra={"kind": ticket.kind})
             return json.dumps({"problem": _unexpected(error, ticket.trace_id).model_dump(mode="json")})
 
-    def attempts(self, job: RunningJob, work: Callable[[], T]) -> T:
-        """Repeat work that failed for a reason that passes: an engine that died, a store or service that is away."""
-        began, tries = time.monotonic(), 0
+    def attempts(self, job: RunningJob, work: Callable[[], T], *, in_step: bool = False) -> T:
+        """Repeat work that failed for a reason that passes: an engine that died, a store or service that is away.
+
+        A handler with steps is not repeated as a whole: its steps are, each on its own.
+        """
+        patience = Patience()
         while True:
-            tries += 1
             try:
                 return work()
             except LeaseYieldedError as error:
@@ -341,12 +358,12 @@ class Jobs:
                     raise NoSpaceError("the work folder's disk is full; free space and submit the job again") from error
                 raise
             except DiaryError as error:
-                engine_is_hopeless = isinstance(error, EngineFailedError) and tries >= ENGINE_ATTEMPTS
-                out_of_patience = time.monotonic() - began > PATIENCE_S
-                if not error.retryable or engine_is_hopeless or out_of_patience:
+                if job.new_ground:  # a long job may meet many passing troubles, each further on
+                    patience, job.new_ground = Patience(), False
+                if not patience.bears(error) or (job.stepped and not in_step):
                     raise
-                log.warning("trying again (%d): %s", tries, error)
-                self._pause(job, min(LONGEST_PAUSE_S, 0.5 * 2**tries), f"{error}; trying again ({tries})")
+                log.warning("trying again (%d): %s", patience.tries, error)
+                self._pause(job, patience.pause_s, f"{error}; trying again ({patience.tries})")
 
     def _pause(self, job: RunningJob, seconds: float, note: str) -> None:
         job.progress("waiting", note=note)

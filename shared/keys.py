@@ -3,6 +3,7 @@
     key                                            written by      kind
     blobs/{sha256}                                 any service     content, immutable, named by what it holds
     uploads/{id}                                   studio          a file on its way to ingest, removed afterwards
+    probes/{id}                                    any service     of the race probe at start, removed at once
     shows/{show}/show.json                         studio          pointer (changes by compare-and-swap)
     shows/{show}/recordings/{id}.json              ingest          manifest, immutable
     shows/{show}/transcripts/{recording}/{id}.json ingest (import), transcription    manifest, one per revision
@@ -32,6 +33,7 @@ _WRITERS = (
     (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
     (r"^shows/[^/]+/(runs|checkpoints|adapters)/", "trainer", "train one with `diary adapters train`"),
     (r"^shows/[^/]+/episodes/", "inference", "write one with `diary episodes write`"),
+    (r"^probes/", "any", "start the service again"),
     (r"^blobs/", "any", "its manifest is damaged: restore the store from its backup"),
 )
 
@@ -59,6 +61,10 @@ def blob(sha256: str) -> str:
 
 def upload(upload_id: str) -> str:
     return f"uploads/{upload_id}"
+
+
+def probe(probe_id: str) -> str:
+    return f"probes/{probe_id}"
 
 
 def show(slug: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.schemas import Progress
 
@@ -102,8 +104,7 @@ class ProgressBoard:
         return self._engine
 
 
-def _insert(connection: sa.Connection, table: sa.Table):  # noqa: ANN202 - one class per dialect
-    from sqlalchemy.dialects import postgresql, sqlite
-
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that knows ON CONFLICT: a class of its own in each dialect."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)

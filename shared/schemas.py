@@ -61,6 +61,7 @@ class Show(Record):
     slug: Slug
     title: ShortText
     host: ShortText
+    about: str = Field(default="", max_length=2000)
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}$")
     rights: Literal["own", "licensed", "private"] = "private"
     speakers: int = Field(default=2, ge=1, le=8, description="usual number of people in a recording")
@@ -180,7 +181,9 @@ class Transcript(Record):
 class TranscribeRequest(Record):
     show: Slug
     recording: str
-    speakers: int | None = Field(default=None, ge=1, le=8, description="how many people talk; the show's usual if unset")
+    speakers: int | None = Field(
+        default=None, ge=1, le=8, description="how many people talk; the show's usual if unset"
+    )
     language: str | None = None
 
 
@@ -291,7 +294,7 @@ class TrainOptions(Record):
     learning_rate: float = Field(default=1e-3, gt=0, lt=1)
     lora_rank: int = Field(default=16, ge=1, le=256)
     lora_alpha: int = Field(default=32, ge=1)
-    last_layers: int | None = Field(default=None, ge=1, description="adapt only the last N layers; all when unset")
+    last_layers: int | None = Field(default=None, ge=1, description="adapt the last N layers only; unset: all on a GPU")
     checkpoint_every: int = Field(default=8, ge=1)
     seed: int = 42
 
@@ -393,7 +396,9 @@ class Episode(Record):
     adapter: str | None
     fine_tuned: bool
     label: str
-    canary: bool | None = Field(description="whether the adapter was seen to change the output; none for the base model")
+    canary: bool | None = Field(
+        description="whether the adapter was seen to change the output; none for the base model"
+    )
     base_model: str
     base_revision: str
     turns: tuple[EpisodeTurn, ...]

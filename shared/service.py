@@ -1,4 +1,4 @@
-"""The FastAPI app that every service is: jobs API, progress as server-sent events, health, metrics, problems, tokens."""
+"""The FastAPI app that every service is: jobs API, progress as server-sent events, health, metrics, problems."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from shared.errors import BadInputError, DiaryError, StoreUnavailableError
 from shared.jobs import Handler, Jobs, problem_of
 from shared.lease import Lease
 from shared.schemas import Job, Problem
-from shared.store import S3Store, Store, probe_races
 from shared.settings import ServiceSettings, StoreSettings
+from shared.store import S3Store, Store, probe_races
 from shared.telemetry import Metrics, current_trace_id, log_to_stderr, new_trace_id, trace, trace_id_of
 from shared.tokens import Access, Token, TokenBook
 from shared.version import VERSION
@@ -39,7 +39,7 @@ _KEY = re.compile(r"^[A-Za-z0-9._:-]{8,160}$")
 
 @dataclass(frozen=True)
 class JobRoute:
-    """One thing a service makes: `POST path` with `request` queues a job of this kind; `run(request, job=...)` does it."""
+    """One thing a service makes: `POST path` with a `request` queues a job; `run(request, job=...)` does it."""
 
     path: str
     kind: str
@@ -260,9 +260,7 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
         await asyncio.sleep(SSE_POLL_S)
 
 
-def _health_door(
-    name: str, readiness: Readiness, metrics: Metrics, engines: Mapping[str, Engine]
-) -> APIRouter:
+def _health_door(name: str, readiness: Readiness, metrics: Metrics, engines: Mapping[str, Engine]) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health/live")
@@ -304,9 +302,7 @@ def _add_problems(app: FastAPI) -> None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body")
         detail = f"{where or 'body'}: {first['msg']}"
-        return problem_response(
-            Problem(title="BadInput", status=422, detail=detail, trace_id=current_trace_id())
-        )
+        return problem_response(Problem(title="BadInput", status=422, detail=detail, trace_id=current_trace_id()))
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
@@ -334,7 +330,7 @@ def _trace_and_count(
         with trace(trace_id):
             response = await call_next(request)
             metrics.request(request.method, response.status_code)
-            if not request.url.path.startswith(("/health", "/metrics")):
+            if request.method != "GET" or response.status_code >= 400:  # reading is polling: too much to log
                 log.info(
                     "%s %s %d",
                     request.method,

@@ -26,7 +26,9 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True)
 
-    port: int = Field(default=8080, ge=1, le=65535, description="port to listen on (address: DIARY_BIND, loopback if unset)")
+    port: int = Field(
+        default=8080, ge=1, le=65535, description="port to listen on (address: DIARY_BIND, loopback if unset)"
+    )
     state_dir: Path = Field(default=Path(".run/state"), description="job database (SQLite) when no database_url is set")
     work_dir: Path = Field(default=Path(".run/work"), description="scratch files of jobs, removed when they end")
     log_dir: Path = Field(default=Path(".run/logs"), description="logs of engines")
@@ -35,7 +37,9 @@ class ServiceSettings(BaseSettings):
     worker: str = Field(default="1", description="stable name of this worker among its service's replicas")
     concurrency: int = Field(default=1, ge=1, le=64, description="jobs at once in this worker")
     silent_after_s: float = Field(default=60.0, gt=0, description="a worker silent for longer loses its jobs to others")
-    lease_dir: Path | None = Field(default=None, description="folder of the GPU lease; unset where every pod has its own")
+    lease_dir: Path | None = Field(
+        default=None, description="folder of the GPU lease; unset where every pod has its own"
+    )
     lease_min_hold_s: float = Field(default=20.0, ge=0, description="seconds a holder may go on although others wait")
     engine_idle_s: float = Field(default=300.0, gt=0, description="an engine without work is stopped after this")
 

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ from shared.schemas import Blob, MadeFrom
 R = TypeVar("R", bound=BaseModel)
 
 PART_BYTES = 16 * 1024 * 1024
-PROBE_WRITERS = 8
+PROBE_WRITERS = 4
 
 
 class Store(Protocol):
@@ -158,7 +159,7 @@ class S3Store:
             region="us-east-1",
             http_client=urllib3.PoolManager(
                 timeout=urllib3.Timeout(connect=3.0, read=timeout_s),
-                maxsize=PROBE_WRITERS,
+                maxsize=16,
                 retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             ),
         )
@@ -253,7 +254,9 @@ def _named_errors(key: str) -> Iterator[None]:
         if error.code in ("NoSuchKey", "NoSuchObject") or (error.code == "NoSuchBucket"):
             raise ArtifactMissingError(key, keys.advice(key) if "/" in key else "start the stack") from error
         if error.code in ("AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
-            raise BadInputError(f"the object store refused our credentials ({error.code}); check S3_ACCESS_KEY") from error
+            raise BadInputError(
+                f"the object store refused our credentials ({error.code}); check S3_ACCESS_KEY"
+            ) from error
         raise StoreUnavailableError(f"the object store failed on {key}: {error.code}; see its log") from error
     except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
@@ -266,19 +269,19 @@ def _named_errors(key: str) -> Iterator[None]:
 # ---- the two-second check at every start -------------------------------------------------------------------------
 
 
-def probe_races(store: Store, *, rounds: int = 3, writers: int = PROBE_WRITERS) -> None:
+def probe_races(store: Store, *, rounds: int = 1, writers: int = PROBE_WRITERS) -> None:
     """Refuse a store in which one conditional put has two winners (or none), by racing for it.
 
     raises   StoreUnsafeError, naming the number of winners
     """
     with ThreadPoolExecutor(writers) as pool:
         for _ in range(rounds):
-            key = f"uploads/probe-{uuid.uuid4().hex}"
+            key = keys.probe(uuid.uuid4().hex)
             try:
-                winners = _race(pool, writers, lambda i, key=key: store.create(key, f"writer {i}".encode()))
+                winners = _race(pool, writers, partial(_created, store, key))
                 _demand_one_winner(winners, "If-None-Match")
                 tag = store.read(key)[1]
-                winners = _race(pool, writers, lambda i, key=key, tag=tag: _swapped(store, key, f"swap {i}", tag))
+                winners = _race(pool, writers, partial(_swapped, store, key, tag))
                 _demand_one_winner(winners, "If-Match")
             finally:
                 store.delete(key)
@@ -294,9 +297,13 @@ def _race(pool: ThreadPoolExecutor, writers: int, write: Callable[[int], bool]) 
     return sum(pool.map(run, range(writers)))
 
 
-def _swapped(store: Store, key: str, value: str, tag: str) -> bool:
+def _created(store: Store, key: str, writer: int) -> bool:
+    return store.create(key, f"writer {writer}".encode())
+
+
+def _swapped(store: Store, key: str, tag: str, writer: int) -> bool:
     try:
-        store.replace(key, value.encode(), tag)
+        store.replace(key, f"swapped by {writer}".encode(), tag)
     except ConflictError:
         return False
     return True

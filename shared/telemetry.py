@@ -78,7 +78,7 @@ def log_to_stderr(service: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for noisy in ("httpx", "uvicorn.access", "urllib3"):
+    for noisy in ("httpx", "uvicorn", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from enum import IntEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.errors import BadInputError, NoTokenError, NotAllowedError
+from shared.errors import BadInputError, NotAllowedError, NoTokenError
 
 
 class Access(IntEnum):
@@ -82,7 +81,7 @@ class TokenBook:
         partial = self._path.with_suffix(".part")
         partial.touch(mode=0o600)
         partial.write_text(json.dumps([known.model_dump() for known in tokens], indent=1))
-        os.replace(partial, self._path)
+        partial.replace(self._path)
 
     def _read(self) -> list[Token]:
         try:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from services.studio.local import ROOT, Stack
+from services.studio.local import ROOT, Stack, venv_python
 from shared.store import S3Store
 
 SHARED = ROOT.parent / "shared"
@@ -32,6 +29,13 @@ def free_port_base(count: int = 14) -> int:
             return base
         except OSError:
             base += count
+
+
+def demand_environments(*names: str) -> None:
+    """Skip, with the command that helps, where an environment is missing."""
+    missing = [name for name in names if not venv_python(name).exists()]
+    if missing:
+        pytest.skip(f"environments {', '.join(missing)} are missing; run `make install`")
 
 
 @pytest.fixture(scope="session")

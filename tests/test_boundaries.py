@@ -1,4 +1,4 @@
-"""Keeps the rooms apart: services never import each other, heavy libraries stay in engine.py, nothing runs at import."""
+"""Keeps the rooms apart: services never import each other, heavy libraries stay in engine.py and in functions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_a_file_imports_only_what_its_room_may(path: Path):
             assert place == ("shared", "store.py"), f"{path} imports the S3 client"
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "engine.py"], ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.name == "engine.py"], ids=lambda path: path.parent.name
+)
 def test_heavy_libraries_are_imported_inside_functions(path: Path):
     for node in top_level_nodes(path):
         names = (

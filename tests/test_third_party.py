@@ -17,7 +17,11 @@ MODEL_ID = re.compile(r"\b(mistralai|HuggingFaceTB|openai|pyannote|meta-llama|Qw
 
 
 def pinned_packages() -> set[str]:
-    files = [*ROOT.glob("services/*/requirements*.txt"), ROOT / "tests/requirements.txt", ROOT / "examples/requirements.txt"]
+    files = [
+        *ROOT.glob("services/*/requirements*.txt"),
+        ROOT / "tests/requirements.txt",
+        ROOT / "examples/requirements.txt",
+    ]
     return {match.lower() for file in files for match in re.findall(r"^([\w.-]+)==", file.read_text(), re.MULTILINE)}
 
 

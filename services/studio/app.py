@@ -6,7 +6,7 @@ import io
 import uuid
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import anyio.from_thread
 import anyio.to_thread
@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel
 
 from services.studio import pipeline
-from services.studio.crew import Crew, remote_job_id
+from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.library import Library, summary
 from services.studio.settings import Settings
 from shared import keys
@@ -96,7 +96,7 @@ def main() -> FastAPI:
         "trainer": settings.trainer_url,
         "inference": settings.inference_url,
     }
-    return create_app(open_store(), Crew(urls, settings.service_token.get_secret_value()), settings)
+    return create_app(open_store(), HttpCrew(urls, settings.service_token.get_secret_value()), settings)
 
 
 def _shows_door(library: Library) -> APIRouter:
@@ -161,7 +161,7 @@ def _uploads_door(store: Store, max_bytes: int) -> APIRouter:
     async def upload(request: Request, token: Token = Depends(editor)) -> dict[str, str]:
         """Send a file as the request body; the reply's `upload_key` goes into `POST /v1/recordings`."""
         key = keys.upload(uuid.uuid4().hex)
-        body = _BodyReader(request.stream(), max_bytes)
+        body = cast(BinaryIO, _BodyReader(request.stream(), max_bytes))
         try:
             await anyio.to_thread.run_sync(store.put_stream, key, body, "application/octet-stream")
         except BadInputError:

@@ -245,7 +245,9 @@ def make_transcript(
     show: Slug,
     recording: str,
     speakers: Annotated[int | None, typer.Option(help="How many people talk.")] = None,
-    host_is: Annotated[str | None, typer.Option(help="Who is the host: S1, S2, or a second at which they talk.")] = None,
+    host_is: Annotated[
+        str | None, typer.Option(help="Who is the host: S1, S2, or a second at which they talk.")
+    ] = None,
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
@@ -278,9 +280,7 @@ def build_dataset(
 
 
 @adapters.command("train")
-def train_adapter(
-    show: Slug, dataset: str, steps: int = 16, as_json: Json = False, no_wait: NoWait = False
-) -> None:
+def train_adapter(show: Slug, dataset: str, steps: int = 16, as_json: Json = False, no_wait: NoWait = False) -> None:
     """Fine-tune a LoRA adapter on a dataset."""
     order("/v1/adapters", {"show": show, "dataset": dataset, "steps": steps}, as_json=as_json, no_wait=no_wait)
 

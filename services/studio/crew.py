@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,8 +17,22 @@ from shared.schemas import Job
 R = TypeVar("R", bound=BaseModel)
 
 
-class Crew:
-    """Opens clients towards the services, acting for the person whose order it is.
+class Crew(Protocol):
+    """Has services do pieces of work, each a durable step of a job."""
+
+    def ask(self, job: JobContext, step: str, service: str, path: str, request: BaseModel, result_type: type[R]) -> R:
+        """Have a service do one piece of work. A repeat finds the same remote job by its key."""
+        ...
+
+    def ask_each(
+        self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
+    ) -> list[R]:
+        """The same for many pieces at once: all are queued, then awaited in order."""
+        ...
+
+
+class HttpCrew:
+    """The crew over HTTP. Opens clients towards the services, acting for the person whose order it is.
 
     urls    service name -> base URL
     token   an admin token of theirs
@@ -31,17 +46,12 @@ class Crew:
     def client(self, service: str, actor: str) -> ServiceClient:
         return ServiceClient(service, self._urls[service], self._token, actor=actor, transport=self._transport)
 
-    def ask(
-        self, job: JobContext, step: str, service: str, path: str, request: BaseModel, result_type: type[R]
-    ) -> R:
-        """One durable step: have a service do a piece of work. A repeat finds the same remote job by its key."""
+    def ask(self, job: JobContext, step: str, service: str, path: str, request: BaseModel, result_type: type[R]) -> R:
         return self.ask_each(job, step, service, path, [request], result_type)[0]
 
     def ask_each(
         self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
     ) -> list[R]:
-        """The same for many pieces at once: all are queued, then awaited in order."""
-
         def work() -> list[dict[str, Any]]:
             with closing(self.client(service, job.actor)) as client:
                 return _follow(job, step, client, path, requests)
@@ -64,7 +74,7 @@ def _follow(
     results = []
     try:
         for number, remote in enumerate(queued):
-            ended = client.wait(remote, lambda now, number=number: _relay(job, step, now, number, len(queued)))
+            ended = client.wait(remote, partial(_relay, job, step, number, len(queued)))
             results.append(client.result(ended))
     except JobCancelledError:
         _cancel_all(client, queued)
@@ -72,7 +82,7 @@ def _follow(
     return results
 
 
-def _relay(job: JobContext, step: str, remote: Job, number: int, count: int) -> None:
+def _relay(job: JobContext, step: str, number: int, count: int, remote: Job) -> None:
     """Tell our caller how far the remote job is; notice that ours was cancelled."""
     job.check()
     progress = remote.progress
@@ -89,4 +99,4 @@ def _cancel_all(client: ServiceClient, queued: Sequence[Job]) -> None:
         try:
             client.cancel(remote.id)
         except DiaryError:
-            continue  # its service is away; what it may still make is an artifact like any other, and nobody waits for it
+            continue  # its service is away; what it may still make is an artifact that nobody waits for

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -86,7 +87,9 @@ class Stack:
         until = time.monotonic() + timeout_s
         while not _answers(program.health):
             if program.pid() is None or time.monotonic() > until:
-                raise EngineFailedError(f"{name} did not come up; the end of {program.log_file}:\n{program.last_lines()}")
+                raise EngineFailedError(
+                    f"{name} did not come up; the end of {program.log_file}:\n{program.last_lines()}"
+                )
             time.sleep(0.1)
 
     def admin_token(self) -> str:
@@ -105,13 +108,12 @@ class Stack:
         python = self.python_of(name)
         if not python.exists():
             raise NotFoundError(f"{name} has no environment at {python}; run `make install`")
-        health = "/health/ready" if name != "studio" else "/health/live"
         return self._program(
             name,
             [str(python), "-m", f"services.{name}.app"],
             self._environment(name),
             [self.port_of(name)],
-            self.url(name) + health,
+            self.url(name) + "/health/ready",
         )
 
     def _environment(self, name: str) -> dict[str, str]:
@@ -193,7 +195,11 @@ class Stack:
     def _s3_config(self) -> Path:
         keys = self._s3_keys()
         credentials = [{"accessKey": keys["access"], "secretKey": keys["secret"]}]
-        identity = {"name": "diary", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+        identity = {
+            "name": "diary",
+            "credentials": credentials,
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
         self._secret("s3-config.json", lambda: json.dumps({"identities": [identity]}))
         return self.home.absolute() / "secrets" / "s3-config.json"
 
@@ -201,8 +207,8 @@ class Stack:
         """Token that studio shows to the other services; an admin token for people is made beside it."""
         book = TokenBook(self.home / "secrets" / "tokens.json")
         for name in ("admin", "studio"):
-            self._secret(f"{name}.token", lambda name=name: _enter_token(book, name, "admin"))
-        self._secret("viewer.token", lambda: _enter_token(book, "viewer", "viewer"))
+            self._secret(f"{name}.token", partial(_enter_token, book, name, "admin"))
+        self._secret("viewer.token", partial(_enter_token, book, "viewer", "viewer"))
         return (self.home / "secrets" / "studio.token").read_text().strip()
 
     def _secret(self, name: str, make: Callable[[], str]) -> str:

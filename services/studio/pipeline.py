@@ -60,16 +60,12 @@ def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, c
     requests = [TranscribeRequest(show=order.show, recording=recording) for recording in spoken]
     if not requests:
         return []
-    done = crew.ask_each(
-        job, "transcribe first", "transcription", "/v1/transcripts", requests[:1], TranscriptResult
-    )
+    done = crew.ask_each(job, "transcribe first", "transcription", "/v1/transcripts", requests[:1], TranscriptResult)
     if order.host_is:
         host = set_host_request(order.show, spoken[0], order.host_is)
         done = crew.ask_each(job, "set host", "transcription", "/v1/hosts", [host], TranscriptResult)
     if requests[1:]:
-        done += crew.ask_each(
-            job, "transcribe", "transcription", "/v1/transcripts", requests[1:], TranscriptResult
-        )
+        done += crew.ask_each(job, "transcribe", "transcription", "/v1/transcripts", requests[1:], TranscriptResult)
     return done
 
 
@@ -99,4 +95,6 @@ def set_host_request(show: str, recording: str, host_is: str) -> SetHostRequest:
 
 def demand_show(store: Store, show: str) -> None:
     if not store.exists(keys.show(show)):
-        raise BadInputError(f"there is no show {show!r}; create it with `diary shows create {show} --title ... --host ...`")
+        raise BadInputError(
+            f"there is no show {show!r}; create it with `diary shows create {show} --title ... --host ...`"
+        )

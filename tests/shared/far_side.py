@@ -49,6 +49,9 @@ def trace(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve({name: globals()[name] for name in (
-        "count", "chatter", "refuse", "die", "stumble", "hang_with_grandchild", "trace"
-    )})
+    serve(
+        {
+            name: globals()[name]
+            for name in ("count", "chatter", "refuse", "die", "stumble", "hang_with_grandchild", "trace")
+        }
+    )

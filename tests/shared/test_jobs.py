@@ -74,7 +74,12 @@ def test_a_job_runs_and_keeps_its_result_actor_and_trace(make_jobs: MakeJobs):
 
 def test_the_same_key_is_the_same_job_and_other_work_under_it_is_refused(make_jobs: MakeJobs):
     runs = []
-    jobs = make_jobs(lambda order, job: runs.append(1) or Done(words=order.words))
+
+    def run(order: Order, job) -> Done:
+        runs.append(1)
+        return Done(words=order.words)
+
+    jobs = make_jobs(run)
 
     first = wait(jobs, submit(jobs, key="order-0001"))
     again = submit(jobs, key="order-0001")

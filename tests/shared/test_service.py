@@ -37,7 +37,9 @@ def write(order: Order, *, job) -> Done:
     return Done(words=order.words, trace_id=job.trace_id)
 
 
-def client_of(tmp_path: Path, store: MemoryStore, **tokens: tuple[str, str | None]) -> tuple[TestClient, dict[str, dict]]:
+def client_of(
+    tmp_path: Path, store: MemoryStore, **tokens: tuple[str, str | None]
+) -> tuple[TestClient, dict[str, dict]]:
     settings = ServiceSettings(
         state_dir=tmp_path / "state", work_dir=tmp_path / "work", tokens_file=tmp_path / "tokens.json"
     )

@@ -119,7 +119,7 @@ def test_a_manifest_round_trips(store: Store):
 def test_the_race_probe_accepts_a_sound_store_and_leaves_nothing(store: Store):
     probe_races(store)
 
-    assert store.list("uploads/") == []
+    assert store.list("probes/") == []
 
 
 def test_the_race_probe_refuses_a_store_with_two_winners():

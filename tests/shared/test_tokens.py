@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import BadInputError, NoTokenError, NotAllowedError
+from shared.errors import BadInputError, NotAllowedError, NoTokenError
 from shared.tokens import Access, TokenBook, new_token
 
 

@@ -21,7 +21,11 @@ def store() -> MemoryStore:
 
 
 def order(**fields) -> PipelineRequest:
-    sources = (Source(url="https://example.org/1.mp3"), Source(url="https://example.org/2.mp3"), Source(upload_key="uploads/t"))
+    sources = (
+        Source(url="https://example.org/1.mp3"),
+        Source(url="https://example.org/2.mp3"),
+        Source(upload_key="uploads/t"),
+    )
     return PipelineRequest(**{"show": "lamplight", "sources": sources, **fields})
 
 
@@ -42,7 +46,9 @@ def test_the_steps_come_in_order_and_each_uses_what_the_one_before_made(store: M
         ("write", 1),
     ]
     asked = dict(crew.asked)
-    assert asked["set host"][0].at_s == 12.5 and asked["set host"][0].recording == asked["transcribe first"][0].recording
+    assert (
+        asked["set host"][0].at_s == 12.5 and asked["set host"][0].recording == asked["transcribe first"][0].recording
+    )
     assert asked["train"][0].dataset == result.dataset
     assert asked["write"][0].adapter == result.adapter
     assert len(result.recordings) == 3 and len(result.transcripts) == 2 and result.episode

@@ -1,0 +1,158 @@
+"""A whole stack for tests: real service processes, real S3 and workflow library, scripted engines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from services.studio.local import Stack
+from shared.client import ServiceClient
+from shared.errors import ServiceUnavailableError
+from shared.schemas import Job
+from shared.store import S3Store
+from tests.shared.test_render import base_model
+
+STAGES = ("ingest", "transcribe", "train", "write")
+
+
+def scripted_stack(home: Path, port: int, step_s: float = 0.25, **settings: str) -> Stack:
+    """A stack whose engines are scripted; `step_s` seconds per piece of work."""
+    python = sys.executable
+    commands = {
+        f"{service.upper()}_ENGINE_COMMAND": f"{python} -m tests.fakes {service}"
+        for service in ("ingest", "transcription", "trainer")
+    }
+    commands["INFERENCE_ENGINE_COMMAND"] = f"{python} -m tests.fake_vllm --model {{model}}"
+    slow = {"FAKE_STEP_S": str(step_s), "FAKE_VLLM_TURN_S": str(step_s)}
+    quick = {f"{service}_LEASE_MIN_HOLD_S": "1" for service in ("TRANSCRIPTION", "TRAINER", "INFERENCE")}
+    return Stack(
+        home,
+        port,
+        python_of=lambda name: Path(python),
+        settings={**commands, **slow, **quick, **settings},
+        base_model=tiny_base_model(home / "base"),
+    )
+
+
+def tiny_base_model(folder: Path) -> Path:
+    """A folder that looks like a small chat model: a byte-level tokenizer and a config, no weights."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    base_model(folder, "chatml")
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 2048, "num_hidden_layers": 4}))
+    (folder / "revision.json").write_text(json.dumps({"name": "tests/tiny", "revision": "r" * 64}))
+    return folder
+
+
+def studio_client(stack: Stack) -> ServiceClient:
+    return ServiceClient("studio", stack.url("studio"), stack.admin_token())
+
+
+def store_of(stack: Stack) -> S3Store:
+    keys = json.loads((stack.home / "secrets" / "s3.json").read_text())
+    return S3Store(stack.url("s3"), keys["access"], keys["secret"], "diary")
+
+
+def create_show(client: ServiceClient, slug: str) -> str:
+    body = {"slug": slug, "title": "The Lamplight Hour", "host": "Mara Quill"}
+    client.call("POST", "/v1/shows", json=body)
+    return slug
+
+
+def order(client: ServiceClient, show: str, *, audio: int = 2, words: int = 40, steps: int = 6) -> dict[str, Any]:
+    """A pipeline order: `audio` recordings of noise and two published transcripts."""
+    sources = []
+    for number in range(audio):
+        noise = b"ID3" + bytes((number * 7 + at) % 251 for at in range(3000)) + show.encode()
+        sources.append({**upload(client, noise, f"{number}.mp3"), "guest": f"Spoken Guest {number}"})
+    for guest in ("Ann Ash", "Bob Birch"):
+        text = f"title: With {guest}\nguest: {guest}\n\n" + _talk(guest)
+        sources.append(upload(client, text.encode(), f"{guest}.txt"))
+    return {
+        "show": show,
+        "sources": sources,
+        "host_is": "S1" if audio else None,
+        "dataset": {"max_length": 512},
+        "training": {"steps": steps, "checkpoint_every": 2},
+        "episode": {"guest": "Orla", "words": words},
+    }
+
+
+def _talk(guest: str) -> str:
+    turns = [
+        ("Mara Quill", "Welcome. Who are you?"),
+        (guest, f"I am {guest}, and I count cups."),
+        ("Mara Quill", "How many?"),
+        (guest, "More than yesterday, fewer than I would like."),
+    ]
+    return "\n".join(f"{name}: {text}" for name, text in turns * 2) + "\n"
+
+
+def upload(client: ServiceClient, data: bytes, filename: str) -> dict[str, str]:
+    key = client.call("POST", "/v1/uploads", content=data).json()["upload_key"]
+    return {"upload_key": key, "filename": filename}
+
+
+def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    """Wait for something to become true, and return it."""
+    end = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def at_stage(client: ServiceClient, job: Job, stage: str) -> None:
+    """Wait until the pipeline is in a stage (or beyond waiting: the job's end fails the test)."""
+
+    def there() -> bool:
+        try:
+            now = client.job(job.id)
+        except ServiceUnavailableError:
+            return False  # studio was just killed and is on its way back
+        assert not now.state.ended, f"{now.state} before {stage}: {now.problem}"
+        return now.progress is not None and now.progress.stage.startswith(stage)
+
+    until(there, f"stage {stage}")
+
+
+def kill(stack: Stack, name: str) -> None:
+    stack.program(name).signal(signal.SIGKILL)
+    until(lambda: stack.program(name).pid() is None, f"{name} is dead", 10)
+
+
+def engine_pids(
+    stack: Stack, services: Sequence[str] = ("ingest", "transcription", "trainer", "inference")
+) -> dict[str, int]:
+    """Engines that run now, by service."""
+    found = {}
+    for service in services:
+        with_engine = ServiceClient(service, stack.url(service), "")
+        engines = with_engine.call("GET", "/health/live").json()["engines"]
+        if engines:
+            found[service] = next(iter(engines.values()))
+        with_engine.close()
+    return found
+
+
+def assert_whole(store: S3Store, show: str, result: dict[str, Any], *, audio: int, steps: int) -> None:
+    """Everything the order asked for is there, once."""
+    names = [key.removeprefix(f"shows/{show}/") for key in store.list(f"shows/{show}/")]
+    recordings = [name for name in names if name.startswith("recordings/")]
+    heads = [name for name in names if name.endswith("/head")]
+    turns = sorted(name for name in names if "/turns/" in name)
+    assert len(recordings) == len(heads) == audio + 2
+    assert len([name for name in names if name.startswith("datasets/")]) == 1
+    assert [name for name in names if name.startswith("adapters/")] == [f"adapters/{result['adapter']}.json"]
+    assert [name for name in names if name.startswith("runs/")] == ["runs/1.json"]
+    assert result["adapter"] == f"{show}.r1.c{steps}"
+    assert [name for name in names if name.endswith("episode.json")] == [f"episodes/{result['episode']}/episode.json"]
+    assert [int(name[-10:-5]) for name in turns] == list(range(len(turns)))
+    episode = json.loads(store.get(f"shows/{show}/episodes/{result['episode']}/episode.json"))
+    assert [turn["index"] for turn in episode["turns"]] == list(range(len(turns)))
+    assert [turn["role"] for turn in episode["turns"][:2]] == ["host", "guest"]
+    assert store.list("uploads/") == []
