@@ -23,17 +23,23 @@ OnProgress = Callable[[Job], None]
 class ServiceClient:
     """Calls one service.
 
+    url      where it answers; several, separated by spaces, for replicas: the next is asked when one is away
     raises   ServiceUnavailableError while it does not answer; RemoteJobError with the service's own advice when it
              refuses; NotFoundError and NoTokenError for 404 and 401
     """
 
     def __init__(self, name: str, url: str, token: str, *, actor: str | None = None, transport: Any = None) -> None:
         self.name = name
-        self.url = url.rstrip("/")
+        self._urls = [one.rstrip("/") for one in url.split()]
         headers = {"Authorization": f"Bearer {token}"}
         if actor:
             headers["X-Diary-On-Behalf-Of"] = actor
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport)
+        self._http = httpx.Client(headers=headers, timeout=TIMEOUT, transport=transport)
+
+    @property
+    def url(self) -> str:
+        """The replica that is asked first."""
+        return self._urls[0]
 
     def close(self) -> None:
         self._http.close()
@@ -75,7 +81,8 @@ class ServiceClient:
 
     def events(self, job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Server-sent events of a job: (name, data)."""
-        with self._http.stream("GET", f"/v1/jobs/{job_id}/events", headers=self._trace(), timeout=None) as response:
+        address = f"{self.url}/v1/jobs/{job_id}/events"
+        with self._http.stream("GET", address, headers=self._trace(), timeout=None) as response:
             name = ""
             for line in response.iter_lines():
                 if line.startswith("event: "):
@@ -86,15 +93,21 @@ class ServiceClient:
     def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One request; errors become ours, with the service's own explanation."""
         headers = {**self._trace(), **kwargs.pop("headers", {})}
-        try:
-            response = self._http.request(method, path, headers=headers, **kwargs)
-        except httpx.HTTPError as error:
-            raise ServiceUnavailableError(
-                f"{self.name} does not answer at {self.url} ({type(error).__name__}); start it with `make up`"
-            ) from error
+        response = self._first_answer(method, path, headers, kwargs)
         if response.is_error:
             raise _refusal(self.name, response)
         return response
+
+    def _first_answer(self, method: str, path: str, headers: dict[str, str], options: dict[str, Any]) -> httpx.Response:
+        """Ask the replicas in turn, and from now on first the one that answered."""
+        trouble = ""
+        for _ in self._urls:
+            try:
+                return self._http.request(method, self.url + path, headers=headers, **options)
+            except httpx.HTTPError as error:
+                trouble = f"{self.url} ({type(error).__name__})"
+                self._urls.append(self._urls.pop(0))
+        raise ServiceUnavailableError(f"{self.name} does not answer at {trouble}; start it with `make up`")
 
     def _trace(self) -> dict[str, str]:
         return {"traceparent": traceparent(current_trace_id() or new_trace_id())}

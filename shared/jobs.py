@@ -100,7 +100,7 @@ Handler = Callable[[Any, JobContext], BaseModel]
 
 
 class WorkerStopping(BaseException):
-    """Raised inside a job when its worker shuts down."""
+    """Raised inside a job when its worker shuts down, or was silent for so long that another took the job."""
 
 
 @dataclass
@@ -143,13 +143,14 @@ class RunningJob:
     work_dir: Path
     jobs: Jobs
     cancelled: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
     stepped: bool = False
     pace: Pace = field(default_factory=Pace)
     furthest: dict[str, float] = field(default_factory=dict)
     new_ground: bool = False
 
     def check(self) -> None:
-        if self.jobs.stopping.is_set():
+        if self.jobs.stopping.is_set() or self.lost.is_set():
             raise WorkerStopping
         if self.cancelled.is_set():
             raise JobCancelledError(f"job {self.id} was cancelled")
@@ -386,10 +387,11 @@ class Jobs:
                 log.warning("the job database does not answer: %s", error)
                 continue
             for status in known:
-                taken_over = status.executor_id not in (None, self._executor)
-                job = self._running.get(status.workflow_id)
-                if job and (status.status == "CANCELLED" or taken_over):
-                    job.cancelled.set()
+                if job := self._running.get(status.workflow_id):
+                    if status.status == "CANCELLED":
+                        job.cancelled.set()
+                    elif status.executor_id not in (None, self._executor):
+                        job.lost.set()
 
     def _heartbeat_forever(self) -> None:
         pause = self._settings.silent_after_s / 6

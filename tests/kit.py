@@ -6,9 +6,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from services.studio.local import Stack
 from shared.client import ServiceClient
@@ -17,10 +19,11 @@ from shared.schemas import Job
 from shared.store import S3Store
 from tests.shared.test_render import base_model
 
+ENGINES = ("ingest", "transcription", "trainer", "inference")
 STAGES = ("ingest", "transcribe", "train", "write")
 
 
-def scripted_stack(home: Path, port: int, step_s: float = 0.25, **settings: str) -> Stack:
+def scripted_stack(home: Path, port: int, settings: Mapping[str, str] | None = None, *, step_s: float = 0.25) -> Stack:
     """A stack whose engines are scripted; `step_s` seconds per piece of work."""
     python = sys.executable
     commands = {
@@ -34,7 +37,7 @@ def scripted_stack(home: Path, port: int, step_s: float = 0.25, **settings: str)
         home,
         port,
         python_of=lambda name: Path(python),
-        settings={**commands, **slow, **quick, **settings},
+        settings={**commands, **slow, **quick, **(settings or {})},
         base_model=tiny_base_model(home / "base"),
     )
 
@@ -106,6 +109,13 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> A
     return found
 
 
+def healthy(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def at_stage(client: ServiceClient, job: Job, stage: str) -> None:
     """Wait until the pipeline is in a stage (or beyond waiting: the job's end fails the test)."""
 
@@ -125,27 +135,24 @@ def kill(stack: Stack, name: str) -> None:
     until(lambda: stack.program(name).pid() is None, f"{name} is dead", 10)
 
 
-def engine_pids(
-    stack: Stack, services: Sequence[str] = ("ingest", "transcription", "trainer", "inference")
-) -> dict[str, int]:
-    """Engines that run now, by service."""
+def engine_pids(stack: Stack, services: Sequence[str] = ENGINES) -> dict[str, int]:
+    """First process of each engine that runs now, by service."""
     found = {}
     for service in services:
-        with_engine = ServiceClient(service, stack.url(service), "")
-        engines = with_engine.call("GET", "/health/live").json()["engines"]
+        engines = httpx.get(stack.url(service) + "/health/live", timeout=5).json()["engines"]
         if engines:
             found[service] = next(iter(engines.values()))
-        with_engine.close()
     return found
 
 
-def assert_whole(store: S3Store, show: str, result: dict[str, Any], *, audio: int, steps: int) -> None:
+def assert_whole(store: S3Store, asked: dict[str, Any], result: dict[str, Any]) -> None:
     """Everything the order asked for is there, once."""
+    show, steps = asked["show"], asked["training"]["steps"]
     names = [key.removeprefix(f"shows/{show}/") for key in store.list(f"shows/{show}/")]
     recordings = [name for name in names if name.startswith("recordings/")]
     heads = [name for name in names if name.endswith("/head")]
     turns = sorted(name for name in names if "/turns/" in name)
-    assert len(recordings) == len(heads) == audio + 2
+    assert len(recordings) == len(heads) == len(asked["sources"])
     assert len([name for name in names if name.startswith("datasets/")]) == 1
     assert [name for name in names if name.startswith("adapters/")] == [f"adapters/{result['adapter']}.json"]
     assert [name for name in names if name.startswith("runs/")] == ["runs/1.json"]
@@ -155,4 +162,4 @@ def assert_whole(store: S3Store, show: str, result: dict[str, Any], *, audio: in
     episode = json.loads(store.get(f"shows/{show}/episodes/{result['episode']}/episode.json"))
     assert [turn["index"] for turn in episode["turns"]] == list(range(len(turns)))
     assert [turn["role"] for turn in episode["turns"][:2]] == ["host", "guest"]
-    assert store.list("uploads/") == []
+    assert not [source for source in asked["sources"] if store.exists(source["upload_key"])]

@@ -42,7 +42,8 @@ def client(stack: Stack) -> Iterator[ServiceClient]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_killed_at_every_stage_and_started_again_loses_nothing(stack: Stack, client: ServiceClient, service):
     show = kit.create_show(client, f"kill-{service}")
-    job = client.submit("/v1/pipelines", kit.order(client, show))
+    asked = kit.order(client, show)
+    job = client.submit("/v1/pipelines", asked)
 
     for stage in kit.STAGES:
         kit.at_stage(client, job, stage)
@@ -51,13 +52,14 @@ def test_a_service_killed_at_every_stage_and_started_again_loses_nothing(stack: 
     stack.wait_healthy(service)
     result = client.result(client.wait(job))
 
-    kit.assert_whole(kit.store_of(stack), show, result, audio=2, steps=6)
+    kit.assert_whole(kit.store_of(stack), asked, result)
 
 
 @pytest.mark.parametrize("service", ["ingest", "transcription", "trainer", "inference"])
 def test_a_killed_engine_is_tried_again_and_its_service_survives(stack: Stack, client: ServiceClient, service):
     show = kit.create_show(client, f"engine-{service}")
-    job = client.submit("/v1/pipelines", kit.order(client, show))
+    asked = kit.order(client, show)
+    job = client.submit("/v1/pipelines", asked)
     before = stack.program(service).pid()
 
     pid = kit.until(lambda: kit.engine_pids(stack, [service]).get(service), f"{service}'s engine runs")
@@ -66,20 +68,20 @@ def test_a_killed_engine_is_tried_again_and_its_service_survives(stack: Stack, c
     result = client.result(client.wait(job))
 
     assert stack.program(service).pid() == before
-    kit.assert_whole(kit.store_of(stack), show, result, audio=2, steps=6)
+    kit.assert_whole(kit.store_of(stack), asked, result)
 
 
-@pytest.mark.parametrize("stage", kit.STAGES)
-def test_cancel_gives_the_engines_memory_back_within_five_seconds(stack: Stack, client: ServiceClient, stage):
+@pytest.mark.parametrize(("stage", "service"), zip(kit.STAGES, kit.ENGINES, strict=True))
+def test_cancel_gives_the_engines_memory_back_within_five_seconds(stack: Stack, client: ServiceClient, stage, service):
     show = kit.create_show(client, f"cancel-{stage}")
-    job = client.submit("/v1/pipelines", kit.order(client, show))
+    asked = kit.order(client, show)
+    job = client.submit("/v1/pipelines", asked)
     kit.at_stage(client, job, stage)
-    kit.until(lambda: kit.engine_pids(stack), "an engine runs")
-    pids = kit.engine_pids(stack)
+    pid = kit.until(lambda: kit.engine_pids(stack, [service]).get(service), "the engine runs")
 
     began = time.monotonic()
     client.cancel(job.id)
-    kit.until(lambda: not any(_alive(pid) for pid in pids.values()), "the engine is gone", 5)
+    kit.until(lambda: not _alive(pid), "the engine is gone", 5)
 
     assert time.monotonic() - began < 5
     assert client.job(job.id).state is JobState.CANCELLED
@@ -89,7 +91,8 @@ def test_cancel_gives_the_engines_memory_back_within_five_seconds(stack: Stack, 
 
 def test_the_store_killed_in_the_middle_is_waited_for(stack: Stack, client: ServiceClient):
     show = kit.create_show(client, "no-store")
-    job = client.submit("/v1/pipelines", kit.order(client, show))
+    asked = kit.order(client, show)
+    job = client.submit("/v1/pipelines", asked)
     kit.at_stage(client, job, "transcribe")
 
     kit.kill(stack, "s3")
@@ -98,7 +101,7 @@ def test_the_store_killed_in_the_middle_is_waited_for(stack: Stack, client: Serv
     stack.wait_healthy("s3")
     result = client.result(client.wait(job))
 
-    kit.assert_whole(kit.store_of(stack), show, result, audio=2, steps=6)
+    kit.assert_whole(kit.store_of(stack), asked, result)
 
 
 def test_training_asked_for_while_an_episode_is_written_takes_turns(stack: Stack, client: ServiceClient):

@@ -12,7 +12,7 @@ from services.ingest.metadata import Downloaded
 from services.ingest.published import Published
 from services.ingest.urls import redact
 from shared import keys
-from shared.errors import ArtifactMissingError, BadAudioError, BadInputError, NotFoundError
+from shared.errors import ArtifactMissingError, BadAudioError, BadInputError, JobCancelledError, NotFoundError
 from shared.jobs import JobContext
 from shared.schemas import IngestRequest, IngestResult, Lineage, MadeFrom, Record, Recording, Show
 from shared.store import Store, create_manifest, file_sha256, load, put_blob
@@ -51,7 +51,7 @@ def run(request: IngestRequest, *, job: JobContext, store: Store, engine: Engine
     _check(request)
     try:
         found = job.step("import", lambda: _import(request, job, store, engine).model_dump(mode="json"))
-    except (BadInputError, NotFoundError):
+    except (BadInputError, NotFoundError, JobCancelledError):
         _forget_upload(request, store)
         raise
     _forget_upload(request, store)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from services.transcription import revisions
 from services.transcription.hearing import Engine, Voice
 from services.transcription.settings import Limits
 from services.transcription.transcript import machine_transcript, speaker_meant, with_host
 from shared import keys
-from shared.engines import Watch
 from shared.errors import BadAudioError, BadInputError
+from shared.jobs import JobContext
 from shared.schemas import (
     Blob,
     HostMethod,
@@ -31,17 +30,6 @@ from shared.version import VERSION
 
 MEASURED = Limits()
 DIFFERENT_VOICE_COSINE = 0.8
-
-
-class JobContext(Watch, Protocol):
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def actor(self) -> str: ...
-
-    @property
-    def work_dir(self) -> Path: ...
 
 
 def run(

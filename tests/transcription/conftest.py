@@ -11,6 +11,7 @@ import pytest
 from services.transcription.diarisation import Span
 from services.transcription.hearing import Heard, Voice, Voices
 from shared import keys
+from shared.engines import Watch
 from shared.schemas import Lineage, Recording, Show, Word
 from shared.store import create_manifest, put_blob
 from tests.fakes import FakeJob, MemoryStore
@@ -48,20 +49,20 @@ class ScriptedSpeechEngine:
         self.models = {"asr": "scripted", "aligner": "scripted", "diariser": model}
         self.calls: list[str] = []
 
-    def setup(self, job: FakeJob) -> dict[str, str]:
+    def setup(self, job: Watch) -> dict[str, str]:
         return self.models
 
-    def transcribe(self, path: Path, language: str, job: FakeJob) -> Heard:
+    def transcribe(self, path: Path, language: str, job: Watch) -> Heard:
         self.calls.append("transcribe")
         assert path.read_bytes() == b"flac"
         engines = {"asr": "scripted", "aligner": "scripted"}
         return Heard(words=self.words, duration_s=self.words[-1].end_s, engines=engines)
 
-    def diarise(self, path: Path, speakers: int, job: FakeJob) -> Voices:
+    def diarise(self, path: Path, speakers: int, job: Watch) -> Voices:
         self.calls.append("diarise")
         return Voices(spans=self.spans, centroids=self.centroids, model=self.model)
 
-    def embed(self, path: Path, spans: Sequence[tuple[float, float]], job: FakeJob) -> Voice:
+    def embed(self, path: Path, spans: Sequence[tuple[float, float]], job: Watch) -> Voice:
         self.calls.append("embed")
         return self.voice
 
