@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -78,17 +78,6 @@ class ServiceClient:
         if job.problem:
             raise RemoteJobError(job.problem.detail, job.problem.status)
         raise RemoteJobError(f"the {self.name} job {job.id} was {job.state}", 409)
-
-    def events(self, job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Server-sent events of a job: (name, data)."""
-        address = f"{self.url}/v1/jobs/{job_id}/events"
-        with self._http.stream("GET", address, headers=self._trace(), timeout=None) as response:
-            name = ""
-            for line in response.iter_lines():
-                if line.startswith("event: "):
-                    name = line[7:]
-                elif line.startswith("data: "):
-                    yield name, json.loads(line[6:])
 
     def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One request; errors become ours, with the service's own explanation."""

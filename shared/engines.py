@@ -9,10 +9,12 @@ its process group. Nothing else returns the memory of a device.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2
 TERM_GRACE_S = 2.0
 JANITOR_S = 0.5
+
+SECRET = re.compile(r"^S3_|_TOKEN$|_DATABASE_URL$|_SECRET")
 
 Event = dict[str, Any]
 
@@ -87,11 +91,13 @@ class EngineProcess:
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        process = self._process  # another thread may stop us meanwhile
+        return process is not None and process.poll() is None
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process and self.alive else None
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
 
     def wanted(self) -> bool:
         """Whether another service waits for our device: finish the piece of work in hand, then `stop`."""
@@ -152,7 +158,7 @@ class EngineProcess:
                     start_new_session=True,
                     pass_fds=[reading, *inherited],
                     env={
-                        **os.environ,
+                        **_without_secrets(os.environ),
                         **self._environment,
                         "LEASH_PASS_FDS": " ".join(map(str, inherited)),
                         "DIARY_TRACE_ID": job.trace_id,
@@ -202,6 +208,7 @@ class PipeEngine(EngineProcess):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._one_call = threading.Lock()
+        self._numbers = itertools.count(1)
         self._lines: queue.Queue[bytes | None] = queue.Queue()
 
     def call(
@@ -213,14 +220,20 @@ class PipeEngine(EngineProcess):
         raises     the far side's DiaryError by name; EngineFailedError if the child died; JobCancelledError
         """
         with self._one_call_for(job), self.working(job):
-            assert self._process and self._process.stdin
-            request = json.dumps({"op": op, "arguments": arguments, "trace_id": job.trace_id})
-            try:
-                self._process.stdin.write(request.encode() + b"\n")
-                self._process.stdin.flush()
-            except OSError as error:
-                raise self._death() from error
-            return self._answer(job, on_event)
+            number = next(self._numbers)
+            request = {"id": number, "op": op, "arguments": arguments, "trace_id": job.trace_id}
+            self._send(json.dumps(request).encode() + b"\n")
+            return self._answer(number, job, on_event)
+
+    def _send(self, line: bytes) -> None:
+        process = self._process
+        try:
+            if process is None or process.stdin is None:
+                raise BrokenPipeError
+            process.stdin.write(line)
+            process.stdin.flush()
+        except (OSError, ValueError) as error:  # it died, or was stopped by another thread
+            raise self._death() from error
 
     @contextmanager
     def _one_call_for(self, job: Watch) -> Iterator[None]:
@@ -237,16 +250,18 @@ class PipeEngine(EngineProcess):
         self._lines = queue.Queue()
         threading.Thread(target=_pump, args=(self._process.stdout, self._lines), daemon=True).start()
 
-    def _answer(self, job: Watch, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
+    def _answer(self, number: int, job: Watch, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
         while True:
             job.check()
             try:
                 line = self._lines.get(timeout=POLL_S)
             except queue.Empty:
                 continue
-            if line is None:
+            if line is None or not line.endswith(b"\n"):
                 raise self._death()
             message = json.loads(line)
+            if message["id"] != number:
+                continue  # of an earlier request, whose caller gave up
             if "result" in message:
                 return message["result"]
             if "error" in message:
@@ -302,6 +317,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Engines read untrusted input; what opens the store or the database is not theirs to know."""
+    return {name: value for name, value in environment.items() if not SECRET.search(name)}
+
+
 def _signal_group(group: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
@@ -340,11 +360,12 @@ def serve(operations: Mapping[str, Operation]) -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 
-    def send(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message).encode() + b"\n")
-
     for line in sys.stdin.buffer:
         request = json.loads(line)
+
+        def send(message: dict[str, Any], number: int = request["id"]) -> None:
+            answers.write(json.dumps({"id": number, **message}).encode() + b"\n")
+
         os.environ["DIARY_TRACE_ID"] = request["trace_id"]
         print(json.dumps({"op": request["op"], "trace_id": request["trace_id"]}), file=sys.stderr, flush=True)
         send(_run(operations, request, Reporter(send)))

@@ -10,13 +10,14 @@ finishes under newer code; raise it only when the order of a workflow's steps ch
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ WATCH_S = 0.5
 ENGINE_ATTEMPTS = 3
 PATIENCE_S = 600.0
 LONGEST_PAUSE_S = 10.0
+LIST_PAGE = 200
 
 _STATES = {
     "ENQUEUED": JobState.QUEUED,
@@ -121,9 +123,6 @@ class Ticket:
         known = json.loads(text)
         return cls(**{name: known.get(name) for name in cls.__dataclass_fields__})
 
-    def same_work(self, other: Ticket) -> bool:
-        return (self.kind, self.request) == (other.kind, other.request)
-
 
 @dataclass
 class _Kind:
@@ -159,7 +158,12 @@ class RunningJob:
         if done > self.furthest.get(stage, 0.0):
             self.furthest[stage], self.new_ground = done, True
         eta_s = self.pace.eta_s(stage, done, total, time.monotonic())
-        self.jobs.board.post(self.id, Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note))
+        try:
+            self.jobs.board.post(
+                self.id, Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note)
+            )
+        except sa.exc.SQLAlchemyError as error:  # telling is a courtesy: the work goes on without it
+            log.warning("progress could not be stored: %s", type(error).__name__)
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         self.stepped = True
@@ -171,7 +175,10 @@ class RunningJob:
                 raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
 
         self.check()
-        return DBOS.run_step({"name": name}, once)
+        try:
+            return DBOS.run_step({"name": name}, once)
+        except dbos_error.DBOSWorkflowCancelledError as error:
+            raise JobCancelledError(str(error)) from error
 
 
 @dataclass
@@ -179,12 +186,14 @@ class Patience:
     """How often and how long the troubles of one piece of work are borne."""
 
     tries: int = 0
-    since: float = field(default_factory=time.monotonic)
+    first_trouble: float | None = None
 
     def bears(self, error: DiaryError) -> bool:
+        now = time.monotonic()
         self.tries += 1
+        self.first_trouble = self.first_trouble or now
         hopeless = isinstance(error, EngineFailedError) and self.tries >= ENGINE_ATTEMPTS
-        return error.retryable and not hopeless and time.monotonic() - self.since < PATIENCE_S
+        return error.retryable and not hopeless and now - self.first_trouble < PATIENCE_S
 
     @property
     def pause_s(self) -> float:
@@ -231,6 +240,7 @@ class Jobs:
     def start(self) -> None:
         """Open the database, take up this worker's unfinished jobs, watch for cancels and for silent workers."""
         self.stopping.clear()
+        shutil.rmtree(self._own_work_dir, ignore_errors=True)  # left by a kill; what is needed again is in the store
         config: DBOSConfig = {
             "name": f"diary-{self.service}",
             "system_database_url": self._url,
@@ -277,7 +287,7 @@ class Jobs:
             known = self._status(job_id)
         if known is None:
             raise EngineFailedError(f"job {job_id} could not be queued; submit it again")
-        if not _ticket_of(known).same_work(ticket):
+        if not self._same_work(_ticket_of(known), ticket):
             raise ConflictError(f"Idempotency-Key {job_id} was used for another request; choose a new one")
         return self._as_job(known)
 
@@ -288,10 +298,15 @@ class Jobs:
         return self._as_job(known)
 
     def list(self, *, show: str | None = None, limit: int = 100) -> list[Job]:
-        """Newest first."""
-        found = DBOS.list_workflows(sort_desc=True, limit=limit)
-        jobs = [self._as_job(status) for status in found if status.name.startswith(f"{self.service}.")]
-        return [job for job in jobs if show is None or job.show == show]
+        """Newest first; of one show, if one is named."""
+        names = [f"{self.service}.{kind}" for kind in self._kinds]
+        jobs: list[Job] = []
+        for offset in itertools.count(step=LIST_PAGE):
+            page = DBOS.list_workflows(name=names, sort_desc=True, limit=LIST_PAGE, offset=offset)
+            jobs += [self._as_job(status) for status in page if show in (None, _ticket_of(status).show)]
+            if len(jobs) >= limit or len(page) < LIST_PAGE:
+                return jobs[:limit]
+        raise AssertionError("pages do not end")
 
     def cancel(self, job_id: str) -> Job:
         if not self.get(job_id).state.ended:
@@ -306,7 +321,7 @@ class Jobs:
         """The workflow: run the handler, give back its result or its problem as JSON."""
         ticket = Ticket.loads(ticket_text)
         job_id = cast(str, DBOS.workflow_id)
-        work_dir = self._settings.work_dir / self.service / job_id
+        work_dir = self._own_work_dir / job_id
         job = RunningJob(job_id, ticket.kind, ticket.actor, ticket.trace_id, work_dir, self)
         with trace(ticket.trace_id, job=job_id, show=ticket.show), self._slot(job), self._metrics.job(ticket.kind):
             return self._outcome(job, ticket)
@@ -319,11 +334,19 @@ class Jobs:
                 job.work_dir.mkdir(parents=True, exist_ok=True)
                 yield
         finally:
-            self._running.pop(job.id, None)
+            if self._running.get(job.id) is job:
+                del self._running[job.id]
             if not self.stopping.is_set():
                 shutil.rmtree(job.work_dir, ignore_errors=True)
 
     def _outcome(self, job: RunningJob, ticket: Ticket) -> str:
+        try:
+            return self._handled(job, ticket)
+        except JobCancelledError as error:
+            log.info("job cancelled", extra={"kind": ticket.kind})
+            raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
+
+    def _handled(self, job: RunningJob, ticket: Ticket) -> str:
         kind = self._kinds[ticket.kind]
         try:
             request = kind.request_type.model_validate(ticket.request)
@@ -331,15 +354,14 @@ class Jobs:
             result = self.attempts(job, lambda: kind.run(request, job))
             log.info("job done", extra={"kind": ticket.kind})
             return json.dumps({"result": result.model_dump(mode="json")})
-        except JobCancelledError as error:
-            log.info("job cancelled", extra={"kind": ticket.kind})
-            raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
-        except dbos_error.DBOSWorkflowCancelledError:
+        except JobCancelledError:
             raise
         except DiaryError as error:
+            job.check()
             log.warning("job failed: %s", error, extra={"kind": ticket.kind})
             return json.dumps({"problem": problem_of(error, ticket.trace_id).model_dump(mode="json")})
         except Exception as error:
+            job.check()
             log.exception("job failed unexpectedly", extra={"kind": ticket.kind})
             return json.dumps({"problem": _unexpected(error, ticket.trace_id).model_dump(mode="json")})
 
@@ -359,6 +381,7 @@ class Jobs:
                     raise NoSpaceError("the work folder's disk is full; free space and submit the job again") from error
                 raise
             except DiaryError as error:
+                job.check()  # an engine that was stopped under us, with the worker or by a cancel, is no failure
                 if job.new_ground:  # a long job may meet many passing troubles, each further on
                     patience, job.new_ground = Patience(), False
                 if not patience.bears(error) or (job.stepped and not in_step):
@@ -398,23 +421,38 @@ class Jobs:
         while not self.stopping.wait(pause):
             try:
                 self.board.heartbeat(self._executor, time.time())
-                silent = self.board.silent_workers(time.time() - self._settings.silent_after_s)
-                self._take_over(silent)
+                self._take_over(time.time() - self._settings.silent_after_s)
             except sa.exc.SQLAlchemyError as error:
                 log.warning("the job database does not answer: %s", error)
 
-    def _take_over(self, silent: Sequence[str]) -> None:
-        """Re-enqueue the jobs of workers that are silent; safe for any number of sweepers at once."""
-        for worker in silent:
+    def _take_over(self, since: float) -> None:
+        """Re-enqueue the jobs of workers that are silent; safe for any number of sweepers at once.
+
+        A worker is forgotten only when nothing of it is left, whatever version of ours started it.
+        """
+        for worker in self.board.silent_workers(since):
             log.warning("worker %s is silent; its jobs go to the others", worker)
             DBOS._recover_pending_workflows([worker])
-            self.board.forget_worker(worker)
+            if not DBOS.list_workflows(executor_id=worker, status="PENDING", limit=1, load_input=False):
+                self.board.forget_worker(worker, since)
+
+    @property
+    def _own_work_dir(self) -> Path:
+        """No other worker writes here, not even the one that takes a job of ours over."""
+        return self._settings.work_dir / self._executor
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
     @property
     def _queue(self) -> str:
         return f"{self.service}-jobs"
+
+    def _same_work(self, one: Ticket, other: Ticket) -> bool:
+        """Compared as requests: a field that newer code added, left at its default, makes no difference."""
+        if one.kind != other.kind:
+            return False
+        request = self._kinds[one.kind].request_type
+        return request.model_validate(one.request) == request.model_validate(other.request)
 
     def _status(self, job_id: str) -> Any | None:
         try:
@@ -463,7 +501,7 @@ def _unexpected(error: BaseException, trace_id: str) -> Problem:
     return Problem(
         title="Unexpected",
         status=500,
-        detail=f"{type(error).__name__}: {error}; the log has the trace under trace_id {trace_id}",
+        detail=f"unforeseen {type(error).__name__}; the service's log explains it under trace_id {trace_id}",
         trace_id=trace_id,
     )
 

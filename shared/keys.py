@@ -24,6 +24,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from shared.errors import BadInputError
+
 _WRITERS = (
     (r"^uploads/", "studio", "upload the file again with `diary recordings add`"),
     (r"^shows/[^/]+/show\.json$", "studio", "create the show with `diary shows create`"),
@@ -55,12 +57,25 @@ def _rule(key: str) -> tuple[str, str]:
     raise ValueError(f"{key!r} is not a key of this product")
 
 
+_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,160}$")
+
+
+def _part(name: str) -> str:
+    """A name as one part of a key: nothing in it may lead to another place."""
+    if not _PART.fullmatch(name) or ".." in name:
+        raise BadInputError(f"{name[:80]!r} is no name of ours: letters, digits, dot, dash and underscore")
+    return name
+
+
 def blob(sha256: str) -> str:
     return f"blobs/{sha256}"
 
 
+UPLOADS = "uploads/"
+
+
 def upload(upload_id: str) -> str:
-    return f"uploads/{upload_id}"
+    return f"{UPLOADS}{_part(upload_id)}"
 
 
 def probe(probe_id: str) -> str:
@@ -68,23 +83,27 @@ def probe(probe_id: str) -> str:
 
 
 def show(slug: str) -> str:
-    return f"shows/{slug}/show.json"
+    return f"shows/{_part(slug)}/show.json"
 
 
 def recordings(slug: str) -> str:
-    return f"shows/{slug}/recordings/"
+    return f"shows/{_part(slug)}/recordings/"
 
 
 def recording(slug: str, recording_id: str) -> str:
-    return f"{recordings(slug)}{recording_id}.json"
+    return f"{recordings(slug)}{_part(recording_id)}.json"
 
 
 def transcripts(slug: str, recording_id: str | None = None) -> str:
-    return f"shows/{slug}/transcripts/{recording_id}/" if recording_id else f"shows/{slug}/transcripts/"
+    return (
+        f"shows/{_part(slug)}/transcripts/{_part(recording_id)}/"
+        if recording_id
+        else f"shows/{_part(slug)}/transcripts/"
+    )
 
 
 def transcript(slug: str, recording_id: str, revision: str) -> str:
-    return f"{transcripts(slug, recording_id)}{revision}.json"
+    return f"{transcripts(slug, recording_id)}{_part(revision)}.json"
 
 
 def transcript_head(slug: str, recording_id: str) -> str:
@@ -92,23 +111,23 @@ def transcript_head(slug: str, recording_id: str) -> str:
 
 
 def voiceprint(slug: str) -> str:
-    return f"shows/{slug}/voiceprint.json"
+    return f"shows/{_part(slug)}/voiceprint.json"
 
 
 def datasets(slug: str) -> str:
-    return f"shows/{slug}/datasets/"
+    return f"shows/{_part(slug)}/datasets/"
 
 
 def dataset(slug: str, dataset_id: str) -> str:
-    return f"{datasets(slug)}{dataset_id}.json"
+    return f"{datasets(slug)}{_part(dataset_id)}.json"
 
 
 def run(slug: str, number: int) -> str:
-    return f"shows/{slug}/runs/{number}.json"
+    return f"shows/{_part(slug)}/runs/{number}.json"
 
 
 def checkpoints(slug: str, run_number: int) -> str:
-    return f"shows/{slug}/checkpoints/{run_number}/"
+    return f"shows/{_part(slug)}/checkpoints/{run_number}/"
 
 
 def checkpoint(slug: str, run_number: int, step: int) -> str:
@@ -116,23 +135,23 @@ def checkpoint(slug: str, run_number: int, step: int) -> str:
 
 
 def adapters(slug: str) -> str:
-    return f"shows/{slug}/adapters/"
+    return f"shows/{_part(slug)}/adapters/"
 
 
 def adapter(slug: str, name: str) -> str:
-    return f"{adapters(slug)}{name}.json"
+    return f"{adapters(slug)}{_part(name)}.json"
 
 
 def episodes(slug: str) -> str:
-    return f"shows/{slug}/episodes/"
+    return f"shows/{_part(slug)}/episodes/"
 
 
 def episode(slug: str, episode_id: str) -> str:
-    return f"{episodes(slug)}{episode_id}/episode.json"
+    return f"{episodes(slug)}{_part(episode_id)}/episode.json"
 
 
 def episode_turns(slug: str, episode_id: str) -> str:
-    return f"{episodes(slug)}{episode_id}/turns/"
+    return f"{episodes(slug)}{_part(episode_id)}/turns/"
 
 
 def episode_turn(slug: str, episode_id: str, index: int) -> str:

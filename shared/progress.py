@@ -86,9 +86,10 @@ class ProgressBoard:
         with self._connected().connect() as connection:
             return list(connection.scalars(sa.select(_workers.c.worker).where(_workers.c.seen_at < since)))
 
-    def forget_worker(self, worker: str) -> None:
+    def forget_worker(self, worker: str, since: float) -> None:
+        """Forget a worker that is still silent; one that woke up meanwhile stays."""
         with self._connected().begin() as connection:
-            connection.execute(sa.delete(_workers).where(_workers.c.worker == worker))
+            connection.execute(sa.delete(_workers).where(_workers.c.worker == worker, _workers.c.seen_at < since))
 
     def _upsert(self, table: sa.Table, key: str, value: str, **fields: str | float) -> None:
         """Update, else insert; two first writers of one key are no error."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 SSE_POLL_S = 0.4
 STORE_RETRY_S = 2.0
 _KEY = re.compile(r"^[A-Za-z0-9._:-]{8,160}$")
+MAX_BODY_BYTES = 1024 * 1024
+UPLOADS = "/v1/uploads"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class JobRoute:
     kind: str
     request: type[BaseModel]
     run: Callable[..., BaseModel]
+    demand: Callable[[Any], None] = lambda request: None
 
 
 class Engine(Protocol):
@@ -119,6 +122,7 @@ def job_service(
     app.state.jobs, app.state.store, app.state.tokens = jobs, store, TokenBook(settings.tokens_file)
     app.state.readiness = readiness
     _add_problems(app)
+    app.middleware("http")(_guard(app.state.tokens))
     app.middleware("http")(_trace_and_count(metrics))
     for route in routes:
         app.include_router(_making(route, jobs, readiness))
@@ -194,6 +198,7 @@ def _making(route: JobRoute, jobs: Jobs, readiness: Readiness) -> APIRouter:
     ) -> Job:
         token.demand(Access.EDITOR, getattr(body, "show", None))
         readiness.demand()
+        route.demand(body)
         job = jobs.submit(
             route.kind,
             body,
@@ -225,8 +230,12 @@ def _jobs_door(jobs: Jobs) -> APIRouter:
         return job
 
     @router.get("")
-    def list_jobs(show: str | None = None, limit: int = 100, token: Token = Depends(viewer)) -> list[Job]:
-        return jobs.list(show=show or token.show, limit=min(limit, 1000))
+    def list_jobs(
+        show: str | None = None, limit: int = Query(100, ge=1, le=1000), token: Token = Depends(viewer)
+    ) -> list[Job]:
+        """Newest first; of one show, for a token that is for one show."""
+        token.demand(Access.VIEWER, show)
+        return jobs.list(show=show or token.show, limit=limit)
 
     @router.get("/{job_id}")
     def get_job(job_id: str, token: Token = Depends(viewer)) -> Job:
@@ -321,6 +330,40 @@ def problem_response(problem: Problem) -> JSONResponse:
     )
 
 
+async def _answered(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """The app's answer; what nobody foresaw is logged with its trace and stays opaque outside."""
+    try:
+        return await call_next(request)
+    except Exception:
+        log.exception("%s %s failed unexpectedly", request.method, request.url.path)
+        detail = "unforeseen error; the service's log explains it under this trace_id"
+        return problem_response(Problem(title="Unexpected", status=500, detail=detail, trace_id=current_trace_id()))
+
+
+def _guard(
+    tokens: TokenBook,
+) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    """Refuse a request without a known token, or with too large a body, before its body is read."""
+
+    async def middleware(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        if request.method in ("POST", "PUT", "PATCH"):
+            try:
+                tokens.find(request.headers.get("authorization"))
+                if request.url.path != UPLOADS:
+                    _demand_small_body(request)
+            except DiaryError as error:
+                return problem_response(problem_of(error, current_trace_id()))
+        return await call_next(request)
+
+    return middleware
+
+
+def _demand_small_body(request: Request) -> None:
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        raise BadInputError(f"send a Content-Length of at most {MAX_BODY_BYTES} bytes; files go to {UPLOADS}")
+
+
 def _trace_and_count(
     metrics: Metrics,
 ) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
@@ -328,7 +371,7 @@ def _trace_and_count(
         trace_id = trace_id_of(request.headers.get("traceparent"))
         began = time.monotonic()
         with trace(trace_id):
-            response = await call_next(request)
+            response = await _answered(request, call_next)
             metrics.request(request.method, response.status_code)
             if request.method != "GET" or response.status_code >= 400:  # reading is polling: too much to log
                 log.info(

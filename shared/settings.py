@@ -34,7 +34,7 @@ class ServiceSettings(BaseSettings):
     log_dir: Path = Field(default=Path(".run/logs"), description="logs of engines")
     tokens_file: Path = Field(default=Path(".run/secrets/tokens.json"), description="hashed bearer tokens")
     database_url: SecretStr | None = Field(default=None, description="Postgres URL of the job state, for replicas")
-    worker: str = Field(default="1", description="stable name of this worker among its service's replicas")
+    worker: str = Field(default="1", description="stable name of this worker; must differ between replicas")
     concurrency: int = Field(default=1, ge=1, le=64, description="jobs at once in this worker")
     silent_after_s: float = Field(default=60.0, gt=0, description="a worker silent for longer loses its jobs to others")
     lease_dir: Path | None = Field(

@@ -187,7 +187,8 @@ class S3Store:
                 response.release_conn()
 
     def create(self, key: str, data: bytes) -> bool:
-        return self._conditional_put(key, data, {"If-None-Match": "*"})
+        """True also for the repeat of a put whose reply was lost: what is there is what we wrote."""
+        return self._conditional_put(key, data, {"If-None-Match": "*"}) or self.get(key) == data
 
     def replace(self, key: str, data: bytes, tag: str) -> None:
         if not self._conditional_put(key, data, {"If-Match": f'"{tag}"'}):
@@ -195,7 +196,15 @@ class S3Store:
 
     def put_stream(self, key: str, stream: BinaryIO, media_type: str) -> None:
         with _named_errors(key):
-            self._client.put_object(self._bucket, key, stream, -1, content_type=media_type, part_size=PART_BYTES)
+            self._client.put_object(
+                self._bucket,
+                key,
+                stream,
+                -1,
+                content_type=media_type,
+                part_size=PART_BYTES,
+                num_parallel_uploads=1,
+            )
 
     def fetch(self, key: str, path: Path) -> None:
         with _named_errors(key):

@@ -12,10 +12,13 @@ import json
 import secrets
 from enum import IntEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import BadInputError, NotAllowedError, NoTokenError
+
+Role = Literal["viewer", "editor", "admin"]
 
 
 class Access(IntEnum):
@@ -29,7 +32,7 @@ class Token(BaseModel):
 
     name: str
     sha256: str
-    role: str
+    role: Role
     show: str | None = None
 
     @property
@@ -50,7 +53,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def new_token(name: str, role: str, show: str | None = None) -> tuple[str, Token]:
+def new_token(name: str, role: Role, show: str | None = None) -> tuple[str, Token]:
     """The secret (shown once) and what is stored of it."""
     secret = f"diary_{secrets.token_urlsafe(32)}"
     return secret, Token(name=name, sha256=digest(secret), role=role, show=show)
@@ -92,6 +95,8 @@ class TokenBook:
             try:
                 self._tokens = [Token.model_validate(entry) for entry in json.loads(self._path.read_text())]
             except (json.JSONDecodeError, ValidationError) as error:
-                raise BadInputError(f"{self._path.name} is damaged; run `make down`, remove it, `make up`") from error
+                raise BadInputError(
+                    f"{self._path.name} is damaged; run `make down`, remove its folder, `make up`"
+                ) from error
             self._stamp = stamp
         return self._tokens

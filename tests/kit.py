@@ -153,6 +153,10 @@ def assert_whole(store: S3Store, asked: dict[str, Any], result: dict[str, Any]) 
     heads = [name for name in names if name.endswith("/head")]
     turns = sorted(name for name in names if "/turns/" in name)
     assert len(recordings) == len(heads) == len(asked["sources"])
+    revisions = [name for name in names if name.startswith("transcripts/") and name.endswith(".json")]
+    assert len(revisions) == len(asked["sources"]) + (1 if asked["host_is"] else 0)
+    checkpoints = [name for name in names if name.startswith("checkpoints/")]
+    assert len(checkpoints) == len(set(checkpoints)) and checkpoints[-1].endswith(f"{steps:08d}.json")
     assert len([name for name in names if name.startswith("datasets/")]) == 1
     assert [name for name in names if name.startswith("adapters/")] == [f"adapters/{result['adapter']}.json"]
     assert [name for name in names if name.startswith("runs/")] == ["runs/1.json"]

@@ -54,7 +54,7 @@ def run(request: IngestRequest, *, job: JobContext, store: Store, engine: Engine
     except (BadInputError, NotFoundError, JobCancelledError):
         _forget_upload(request, store)
         raise
-    _forget_upload(request, store)
+    job.step("forget the upload", lambda: _forget_upload(request, store))
     return IngestResult.model_validate(found)
 
 

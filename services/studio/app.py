@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import uuid
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, BinaryIO, cast
 
+import anyio
 import anyio.from_thread
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from services.studio import pipeline
 from services.studio.crew import Crew, HttpCrew, remote_job_id
-from services.studio.library import Library, summary
+from services.studio.library import Library, summary, upload_id
 from services.studio.settings import Settings
 from shared import keys
 from shared.errors import BadInputError
@@ -36,10 +36,13 @@ from shared.schemas import (
     TrainResult,
     TranscribeRequest,
     TranscriptResult,
+    now,
 )
 from shared.service import JobRoute, editor, job_service, open_store, serve, viewer
 from shared.store import Store
 from shared.tokens import Access, Token
+
+UPLOADS_AT_ONCE = 8
 
 # what a person may ask for one by one: path, kind, service, request, result
 SINGLE_STEPS = (
@@ -53,10 +56,13 @@ SINGLE_STEPS = (
 
 
 def create_app(store: Store, crew: Crew, settings: Settings) -> FastAPI:
+    def demand(request: Any) -> None:
+        pipeline.demand_show(store, request.show)
+
     routes = [
-        JobRoute("/v1/pipelines", "pipeline", PipelineRequest, partial(pipeline.run, store=store, crew=crew)),
+        JobRoute("/v1/pipelines", "pipeline", PipelineRequest, partial(pipeline.run, store=store, crew=crew), demand),
         *(
-            JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result))
+            JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand)
             for path, kind, service, request, result in SINGLE_STEPS
         ),
     ]
@@ -156,14 +162,17 @@ def _getter(one: Any, reader: Any) -> Any:
 
 def _uploads_door(store: Store, max_bytes: int) -> APIRouter:
     router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+    library = Library(store)
+    limiter = anyio.CapacityLimiter(UPLOADS_AT_ONCE)  # threads of their own: slow uploads must not hold up the rest
 
     @router.post("", status_code=201)
     async def upload(request: Request, token: Token = Depends(editor)) -> dict[str, str]:
         """Send a file as the request body; the reply's `upload_key` goes into `POST /v1/recordings`."""
-        key = keys.upload(uuid.uuid4().hex)
+        key = keys.upload(upload_id(now()))
         body = cast(BinaryIO, _BodyReader(request.stream(), max_bytes))
         try:
-            await anyio.to_thread.run_sync(store.put_stream, key, body, "application/octet-stream")
+            await anyio.to_thread.run_sync(store.put_stream, key, body, "application/octet-stream", limiter=limiter)
+            await anyio.to_thread.run_sync(library.forget_old_uploads, now())
         except BadInputError:
             await anyio.to_thread.run_sync(store.delete, key)
             raise
@@ -178,7 +187,7 @@ class _BodyReader(io.RawIOBase):
     def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
         self._chunks = chunks
         self._left = max_bytes
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def readable(self) -> bool:
         return True
@@ -194,7 +203,8 @@ class _BodyReader(io.RawIOBase):
             self._buffer += chunk
         if size < 0:
             size = len(self._buffer)
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return data
 
     async def _next_chunk(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,8 +63,8 @@ def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = 
     return result
 
 
-def follow(client: ServiceClient, job: Job, on_tick: Callable[[Job], None] = lambda job: None) -> Job:
-    """Wait for a job with a progress bar; Ctrl-C cancels it."""
+def follow(client: ServiceClient, job: Job, *, ours: bool = True) -> Job:
+    """Wait for a job with a progress bar; Ctrl-C cancels it if it is ours, else stops watching."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -79,11 +79,12 @@ def follow(client: ServiceClient, job: Job, on_tick: Callable[[Job], None] = lam
 
         def tick(now: Job) -> None:
             bar.update(task, **bar_fields(now))
-            on_tick(now)
 
         try:
             return client.wait(job, tick)
         except KeyboardInterrupt:
+            if not ours:
+                raise
             errors.print(f"cancelling {job.kind} ...")
             return client.wait(client.cancel(job.id))
 
@@ -317,7 +318,7 @@ def show_job(job: str, as_json: Json = False) -> None:
 def follow_job(job: str, as_json: Json = False) -> None:
     """Wait for a job with a progress bar."""
     with studio() as client:
-        show_value(client.result(follow(client, client.job(job))), as_json)
+        show_value(client.result(follow(client, client.job(job), ours=False)), as_json)
 
 
 @jobs.command("cancel")

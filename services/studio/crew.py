@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -10,11 +12,15 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from shared.client import ServiceClient
-from shared.errors import DiaryError, JobCancelledError
+from shared.errors import DiaryError, JobCancelledError, RemoteJobError, ServiceUnavailableError
 from shared.jobs import JobContext
 from shared.schemas import Job
 
+log = logging.getLogger(__name__)
+
 R = TypeVar("R", bound=BaseModel)
+
+CANCEL_PATIENCE_S = 60.0
 
 
 class Crew(Protocol):
@@ -67,19 +73,17 @@ def remote_job_id(job_id: str, step: str, number: int = 0) -> str:
 def _follow(
     job: JobContext, step: str, client: ServiceClient, path: str, requests: Sequence[BaseModel]
 ) -> list[dict[str, Any]]:
-    queued = [
-        client.submit(path, request, idempotency_key=remote_job_id(job.id, step, number))
-        for number, request in enumerate(requests)
-    ]
-    results = []
+    queued: list[Job] = []
     try:
-        for number, remote in enumerate(queued):
-            ended = client.wait(remote, partial(_relay, job, step, number, len(queued)))
-            results.append(client.result(ended))
-    except JobCancelledError:
+        for number, request in enumerate(requests):
+            queued.append(client.submit(path, request, idempotency_key=remote_job_id(job.id, step, number)))
+        return [
+            client.result(client.wait(remote, partial(_relay, job, step, number, len(queued))))
+            for number, remote in enumerate(queued)
+        ]
+    except (JobCancelledError, RemoteJobError):
         _cancel_all(client, queued)
         raise
-    return results
 
 
 def _relay(job: JobContext, step: str, number: int, count: int, remote: Job) -> None:
@@ -95,8 +99,18 @@ def _relay(job: JobContext, step: str, number: int, count: int, remote: Job) -> 
 
 
 def _cancel_all(client: ServiceClient, queued: Sequence[Job]) -> None:
+    """Cancel remote jobs that nobody waits for any more; a service that is away is asked again for a while."""
     for remote in queued:
-        try:
-            client.cancel(remote.id)
-        except DiaryError:
-            continue  # its service is away; what it may still make is an artifact that nobody waits for
+        until = time.monotonic() + CANCEL_PATIENCE_S
+        while True:
+            try:
+                client.cancel(remote.id)
+                break
+            except ServiceUnavailableError as error:
+                if time.monotonic() > until:
+                    log.warning("%s was not cancelled: %s", remote.id, error)
+                    break
+                time.sleep(1.0)
+            except DiaryError as error:
+                log.warning("%s was not cancelled: %s", remote.id, error)
+                break

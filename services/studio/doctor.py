@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from ctypes.util import find_library
 from dataclasses import dataclass
 
 import httpx
@@ -66,8 +65,3 @@ def service(stack: Stack, name: str) -> Finding:
     except ConflictError as error:
         return Finding(name, False, str(error))
     return Finding(name, True, "not running; `make up` starts it")
-
-
-def missing_library(name: str, package: str) -> str | None:
-    """The command that installs a system library, if it is missing."""
-    return None if find_library(name) else f"lib{name} is missing: sudo apt-get install {package}"

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from shared import keys
-from shared.errors import ArtifactMissingError, ConflictError, NotFoundError
+from shared.errors import ConflictError
 from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Recording, Show, Transcript
 from shared.store import Store, create_manifest, load
 
 R = TypeVar("R", bound=BaseModel)
+
+UPLOADS_LIVE = timedelta(hours=24)
+
+
+def upload_id(now: datetime) -> str:
+    """Name of a new upload; names sort by time."""
+    return f"{now:%Y%m%d%H%M%S}-{uuid.uuid4().hex}"
 
 
 class Library:
@@ -50,7 +59,7 @@ class Library:
 
     def transcript(self, show: str, recording: str, revision: str | None = None) -> Transcript:
         if revision is None:
-            revision = self._get(keys.transcript_head(show, recording)).decode()
+            revision = self._store.get(keys.transcript_head(show, recording)).decode()
         return self._load(keys.transcript(show, recording, revision), Transcript)
 
     def datasets(self, show: str) -> list[Dataset]:
@@ -79,6 +88,14 @@ class Library:
         first = keys.episode_turn(show, episode, after + 1)
         return [load(self._store, key, EpisodeTurn) for key in self._store.list(prefix) if key >= first]
 
+    def forget_old_uploads(self, now: datetime) -> list[str]:
+        """Remove files that were uploaded and never ordered; their keys begin with the time of upload."""
+        oldest = keys.upload(upload_id(now - UPLOADS_LIVE))
+        found = [key for key in self._store.list(keys.UPLOADS) if key < oldest]
+        for key in found:
+            self._store.delete(key)
+        return found
+
     # ---- reading -------------------------------------------------------------------------------------------------
 
     def _all(self, show: str, prefix: str, record: type[R]) -> list[R]:
@@ -86,14 +103,7 @@ class Library:
         return [load(self._store, key, record) for key in self._store.list(prefix)]
 
     def _load(self, key: str, record: type[R]) -> R:
-        self._get(key)
         return load(self._store, key, record)
-
-    def _get(self, key: str) -> bytes:
-        try:
-            return self._store.get(key)
-        except ArtifactMissingError as error:
-            raise NotFoundError(str(error)) from error
 
 
 def summary(record: BaseModel) -> dict[str, Any]:

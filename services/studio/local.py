@@ -21,7 +21,7 @@ import httpx
 
 from services.studio.processes import Program
 from shared.errors import DiaryError, EngineFailedError, NotFoundError
-from shared.tokens import TokenBook, new_token
+from shared.tokens import Role, TokenBook, new_token
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("ingest", "transcription", "trainer", "inference", "studio")
@@ -216,9 +216,10 @@ class Stack:
         path = self.home / "secrets" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(make())
+            partial_file = path.with_suffix(".part")
+            partial_file.touch(mode=0o600)
+            partial_file.write_text(make())
+            partial_file.replace(path)
         return path.read_text()
 
 
@@ -226,7 +227,7 @@ def _new_s3_keys() -> dict[str, str]:
     return {"access": secrets.token_hex(10), "secret": secrets.token_urlsafe(32)}
 
 
-def _enter_token(book: TokenBook, name: str, role: str) -> str:
+def _enter_token(book: TokenBook, name: str, role: Role) -> str:
     secret, token = new_token(name, role)
     book.add(token)
     return secret

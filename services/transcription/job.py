@@ -59,6 +59,8 @@ def run(
         lineage = _lineage(job, _sources(store, recording), parameters, models)
         transcript = machine_transcript(revision, show, recording, heard, voices, voiceprint, lineage, limits)
         create_manifest(store, key, transcript)
+    if found := revisions.answer(store, show.slug, recording.id, parameters, models):
+        return revisions.result(found)  # a person corrected it while we listened
     return revisions.make_current(store, load(store, key, Transcript))
 
 

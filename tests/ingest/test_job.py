@@ -192,14 +192,14 @@ def test_a_passing_failure_keeps_the_upload_for_the_next_try(store: MemoryStore,
     assert store.exists("uploads/u1")
 
 
-def test_a_cancelled_job_stores_nothing(store: MemoryStore, tmp_path: Path):
+def test_a_cancelled_job_leaves_nothing_not_even_its_upload(store: MemoryStore, tmp_path: Path):
     before = dict(uploaded(store, AUDIO).objects)
     the_job = FakeJob(tmp_path)
     the_job.cancel()
 
     with pytest.raises(JobCancelledError):
         job.run(UPLOAD, job=the_job, store=store, engine=ScriptedIngestEngine())
-    assert store.objects == before
+    assert store.objects.keys() == before.keys() - {UPLOAD.upload_key}
 
 
 # ---- published transcripts -----------------------------------------------------------------------------------------

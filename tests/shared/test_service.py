@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from shared.errors import BadAudioError
 from shared.service import JobRoute, job_service
 from shared.settings import ServiceSettings
-from shared.tokens import TokenBook, new_token
+from shared.tokens import Role, TokenBook, new_token
 from tests.fakes import MemoryStore, TwoWinnersStore
 
 TRACE = "ab" * 16
@@ -38,7 +38,7 @@ def write(order: Order, *, job) -> Done:
 
 
 def client_of(
-    tmp_path: Path, store: MemoryStore, **tokens: tuple[str, str | None]
+    tmp_path: Path, store: MemoryStore, **tokens: tuple[Role, str | None]
 ) -> tuple[TestClient, dict[str, dict]]:
     settings = ServiceSettings(
         state_dir=tmp_path / "state", work_dir=tmp_path / "work", tokens_file=tmp_path / "tokens.json"
@@ -179,3 +179,23 @@ def _until(condition, timeout_s: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_token_for_one_show_sees_no_other_shows_jobs(door):
+    client, tokens = door
+    job_id = client.post("/v1/episodes", json={"show": "lamplight"}, headers=tokens["ed"]).json()["id"]
+
+    own = client.get("/v1/jobs", headers=tokens["one"])
+    named = client.get("/v1/jobs?show=lamplight", headers=tokens["one"])
+    direct = client.get(f"/v1/jobs/{job_id}", headers=tokens["one"])
+
+    assert own.json() == [] and (named.status_code, direct.status_code) == (403, 403)
+
+
+def test_a_body_is_not_read_for_strangers_nor_beyond_its_limit(door):
+    client, tokens = door
+    flood = b"x" * (2 * 1024 * 1024)
+
+    assert client.post("/v1/episodes", content=flood).status_code == 401
+    refused = client.post("/v1/episodes", content=flood, headers=tokens["ed"])
+    assert refused.status_code == 422 and "/v1/uploads" in refused.json()["detail"]

@@ -147,3 +147,9 @@ def test_every_key_knows_its_writer_and_an_alien_key_is_refused():
     assert keys.writer(keys.episode_turn("lamplight", "e1", 3)) == "inference"
     with pytest.raises(ValueError, match="not a key"):
         keys.writer("somewhere/else")
+
+
+@pytest.mark.parametrize("name", ["../other", "a/b", "", ".hidden", "x" * 200, "a..b", "a\nb"])
+def test_no_name_leads_to_another_place(name: str):
+    with pytest.raises(BadInputError, match="no name of ours"):
+        keys.recording("lamplight", name)
