@@ -95,6 +95,7 @@ def run(stack: Stack, watch: Stopwatch) -> dict[str, Any]:
     shelf = Shelf(client, show.slug)
     episode = shelf.episode(result["episode"])
     print_report(episode)
+    demand_sound(episode, shelf.adapter(result["adapter"]))
     return summarise(shelf, result, spoken, episode, seconds)
 
 
@@ -264,6 +265,20 @@ def summarise(
         },
         "seconds": seconds,
     }
+
+
+def demand_sound(episode: Episode, adapter: Adapter) -> None:
+    """The demo fails if what holds by construction does not hold. raises DiaryError naming all that is wrong"""
+    report = episode.report
+    wrong = [
+        (adapter.eval_loss_after >= adapter.eval_loss_before, "held-out loss did not fall"),
+        (not episode.canary, "the canary did not see the adapter"),
+        (not report.alternates, "host and guest do not alternate"),
+        (not report.starts_with_host, "the host does not begin"),
+        (report.empty_turns > 0, f"{report.empty_turns} empty turns"),
+    ]
+    if found := [text for is_wrong, text in wrong if is_wrong]:
+        raise DiaryError(f"the demo ran, but {'; '.join(found)}")
 
 
 def text_of(transcript: Transcript) -> str:

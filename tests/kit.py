@@ -73,7 +73,7 @@ def order(client: ServiceClient, show: str, *, audio: int = 2, words: int = 40, 
         noise = b"ID3" + bytes((number * 7 + at) % 251 for at in range(3000)) + show.encode()
         sources.append({**upload(client, noise, f"{number}.mp3"), "guest": f"Spoken Guest {number}"})
     for guest in ("Ann Ash", "Bob Birch"):
-        text = f"title: With {guest}\nguest: {guest}\n\n" + _talk(guest)
+        text = f"title: With {guest}\nguest: {guest}\n\n" + talk(guest)
         sources.append(upload(client, text.encode(), f"{guest}.txt"))
     return {
         "show": show,
@@ -85,7 +85,7 @@ def order(client: ServiceClient, show: str, *, audio: int = 2, words: int = 40, 
     }
 
 
-def _talk(guest: str) -> str:
+def talk(guest: str) -> str:
     turns = [
         ("Mara Quill", "Welcome. Who are you?"),
         (guest, f"I am {guest}, and I count cups."),

@@ -89,10 +89,8 @@ def test_a_good_file_passes_the_same_way_and_twice_is_one_recording(client: Serv
 
 
 def test_an_unknown_show_names_the_command_that_creates_it(client: ServiceClient):
-    job = client.submit("/v1/datasets", {"show": "nowhere"})
-
-    with pytest.raises(RemoteJobError, match="diary shows create nowhere"):
-        client.result(client.wait(job))
+    with pytest.raises(NotFoundError, match="diary shows create nowhere"):
+        client.submit("/v1/datasets", {"show": "nowhere"})
     with pytest.raises(NotFoundError, match="diary shows create"):
         client.call("GET", "/v1/shows/nowhere")
 

@@ -46,14 +46,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down()
 
 
-@pytest.fixture(scope="module")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One short interview, spoken in two voices."""
-    folder = tmp_path_factory.mktemp("spoken")
-    (folder / "talk.txt").write_text(SCRIPT)
+def speak(folder: Path, script: str) -> Path:
+    """One short interview as an mp3, in two voices."""
+    (folder / "talk.txt").write_text(script)
     command = [venv_python("demo"), "-m", "examples.speak", "--out", folder, "--scripts", folder]
     subprocess.run([str(part) for part in command], cwd=ROOT, check=True, capture_output=True)
     return folder / "talk.mp3"
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speak(tmp_path_factory.mktemp("spoken"), SCRIPT)
 
 
 @pytest.fixture

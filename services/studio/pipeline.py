@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from services.studio.crew import Crew
 from shared import keys
-from shared.errors import BadInputError
+from shared.errors import NotFoundError
 from shared.jobs import JobContext
 from shared.schemas import (
     DatasetRequest,
@@ -95,6 +95,6 @@ def set_host_request(show: str, recording: str, host_is: str) -> SetHostRequest:
 
 def demand_show(store: Store, show: str) -> None:
     if not store.exists(keys.show(show)):
-        raise BadInputError(
+        raise NotFoundError(
             f"there is no show {show!r}; create it with `diary shows create {show} --title ... --host ...`"
         )

@@ -8,7 +8,7 @@ import pytest
 
 from services.studio import pipeline
 from shared import keys
-from shared.errors import BadInputError
+from shared.errors import NotFoundError
 from shared.schemas import EpisodeOptions, PipelineRequest, Show, Source
 from tests.fakes import FakeJob, MemoryStore, ScriptedCrew
 
@@ -73,5 +73,5 @@ def test_a_restart_asks_nobody_twice(store: MemoryStore, tmp_path: Path):
 
 
 def test_an_unknown_show_names_the_command_that_makes_it(tmp_path: Path):
-    with pytest.raises(BadInputError, match="diary shows create nowhere"):
+    with pytest.raises(NotFoundError, match="diary shows create nowhere"):
         pipeline.run(order(show="nowhere"), job=FakeJob(tmp_path), store=MemoryStore(), crew=ScriptedCrew())
