@@ -51,16 +51,23 @@ def studio() -> Iterator[ServiceClient]:
         client.close()
 
 
-def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = False) -> dict[str, Any]:
-    """Queue a job, follow it with a bar, print and return its result."""
+def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = False) -> None:
+    """Queue a job, follow it with a bar and print its result; or print the job and return."""
+    if no_wait:
+        with studio() as client:
+            show_value(client.submit(path, _without_nones(request)).model_dump(mode="json"), as_json)
+    else:
+        show_value(carry_out(path, request), as_json)
+
+
+def carry_out(path: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Queue a job, follow it with a bar, return its result."""
     with studio() as client:
-        job = client.submit(path, {name: value for name, value in request.items() if value is not None})
-        if no_wait:
-            show_value(job.model_dump(mode="json"), as_json)
-            return {}
-        result = client.result(follow(client, job))
-    show_value(result, as_json)
-    return result
+        return client.result(follow(client, client.submit(path, _without_nones(request))))
+
+
+def _without_nones(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if value is not None}
 
 
 def follow(client: ServiceClient, job: Job, *, ours: bool = True) -> Job:
@@ -254,8 +261,12 @@ def make_transcript(
 ) -> None:
     """Transcribe a recording and work out who spoke."""
     request = {"show": show, "recording": recording, "speakers": speakers}
-    order("/v1/transcripts", request, as_json=as_json and not host_is, no_wait=no_wait)
-    if host_is:
+    if host_is is None:
+        order("/v1/transcripts", request, as_json=as_json, no_wait=no_wait)
+    elif no_wait:
+        raise typer.BadParameter("--host-is needs the transcript first: leave out --no-wait")
+    else:
+        carry_out("/v1/transcripts", request)
         set_host(show, recording, host_is, as_json)
 
 
