@@ -38,6 +38,8 @@ from shared.errors import (
     NoSpaceError,
     NotFoundError,
 )
+from shared.patience import Patience
+from shared.problems import problem_of, unexpected
 from shared.progress import Pace, ProgressBoard
 from shared.schemas import Job, JobState, Problem, Progress
 from shared.settings import ServiceSettings
@@ -49,9 +51,6 @@ T = TypeVar("T")
 
 APPLICATION_VERSION = "1"
 WATCH_S = 0.5
-ENGINE_ATTEMPTS = 3
-PATIENCE_S = 600.0
-LONGEST_PAUSE_S = 10.0
 LIST_PAGE = 200
 
 _STATES = {
@@ -179,25 +178,6 @@ class RunningJob:
             return DBOS.run_step({"name": name}, once)
         except dbos_error.DBOSWorkflowCancelledError as error:
             raise JobCancelledError(str(error)) from error
-
-
-@dataclass
-class Patience:
-    """How often and how long the troubles of one piece of work are borne."""
-
-    tries: int = 0
-    first_trouble: float | None = None
-
-    def bears(self, error: DiaryError) -> bool:
-        now = time.monotonic()
-        self.tries += 1
-        self.first_trouble = self.first_trouble or now
-        hopeless = isinstance(error, EngineFailedError) and self.tries >= ENGINE_ATTEMPTS
-        return error.retryable and not hopeless and now - self.first_trouble < PATIENCE_S
-
-    @property
-    def pause_s(self) -> float:
-        return min(LONGEST_PAUSE_S, 0.5 * 2.0**self.tries)
 
 
 class Jobs:
@@ -363,7 +343,7 @@ class Jobs:
         except Exception as error:
             job.check()
             log.exception("job failed unexpectedly", extra={"kind": ticket.kind})
-            return json.dumps({"problem": _unexpected(error, ticket.trace_id).model_dump(mode="json")})
+            return json.dumps({"problem": unexpected(error, ticket.trace_id).model_dump(mode="json")})
 
     def attempts(self, job: RunningJob, work: Callable[[], T], *, in_step: bool = False) -> T:
         """Repeat work that failed for a reason that passes: an engine that died, a store or service that is away.
@@ -467,7 +447,7 @@ class Jobs:
         problem = outcome.get("problem")
         state = JobState.FAILED if problem else _STATES[status.status]
         if state is JobState.FAILED and problem is None:
-            problem = _unexpected(status.error or RuntimeError(status.status), ticket.trace_id).model_dump()
+            problem = unexpected(status.error or RuntimeError(status.status), ticket.trace_id).model_dump()
         job = Job(
             id=status.workflow_id,
             kind=ticket.kind,
@@ -484,26 +464,6 @@ class Jobs:
         )
         place = f"/v1/jobs/{job.id}"
         return job.model_copy(update={"links": {"self": place, "events": f"{place}/events", **self._links(job)}})
-
-
-def problem_of(error: DiaryError, trace_id: str | None) -> Problem:
-    return Problem(
-        type=f"urn:diary:{error.title}",
-        title=error.title,
-        status=error.status,
-        detail=str(error),
-        trace_id=trace_id,
-        retryable=error.retryable,
-    )
-
-
-def _unexpected(error: BaseException, trace_id: str) -> Problem:
-    return Problem(
-        title="Unexpected",
-        status=500,
-        detail=f"unforeseen {type(error).__name__}; the service's log explains it under trace_id {trace_id}",
-        trace_id=trace_id,
-    )
 
 
 def _ticket_of(status: Any) -> Ticket:

@@ -80,11 +80,12 @@ class Lease:
         return any(self._is_live(ticket) for ticket in self._ticket_files())
 
     def describe_holder(self) -> str:
+        """Who has the device, for those who wait: "trainer has it, for 40 s"."""
         try:
             holder = json.loads((self._folder / "holder.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):
-            return "waiting for the GPU"
-        return f"waiting for the GPU ({holder['owner']} has it, for {time.time() - holder['since']:.0f} s)"
+            return "nobody has it yet"
+        return f"{holder['owner']} has it, for {time.time() - holder['since']:.0f} s"
 
     # ---- tickets -------------------------------------------------------------------------------------------------
 

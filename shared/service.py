@@ -21,8 +21,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from shared.errors import BadInputError, DiaryError, StoreUnavailableError
-from shared.jobs import Handler, Jobs, problem_of
+from shared.jobs import Handler, Jobs
 from shared.lease import Lease
+from shared.problems import problem_of, unexpected
 from shared.schemas import Job, Problem
 from shared.settings import ServiceSettings, StoreSettings
 from shared.store import S3Store, Store, probe_races
@@ -334,10 +335,9 @@ async def _answered(request: Request, call_next: Callable[[Request], Awaitable[R
     """The app's answer; what nobody foresaw is logged with its trace and stays opaque outside."""
     try:
         return await call_next(request)
-    except Exception:
+    except Exception as error:  # the door is the runner of requests
         log.exception("%s %s failed unexpectedly", request.method, request.url.path)
-        detail = "unforeseen error; the service's log explains it under this trace_id"
-        return problem_response(Problem(title="Unexpected", status=500, detail=detail, trace_id=current_trace_id()))
+        return problem_response(unexpected(error, current_trace_id()))
 
 
 def _guard(

@@ -1,17 +1,55 @@
-"""Fakes, named so: a store in memory and a job without a database."""
+"""Every fake of the tests, named so.
+
+In the process of a test    stores, jobs, a crew, scripted engines, yt-dlp's errors, a web site
+As a program                `python -m tests.fakes NAME`, what an engine command may be set to:
+
+    ingest, transcription, trainer    scripted engines that speak the pipe protocol, for tests with a whole stack
+    toy                               a pipe engine with every way to misbehave
+    counting                          a training engine that counts instead of learning
+    vllm --port N --model DIR         a vLLM server, with any flag of the real one
+
+Services' modules are imported inside: a test that wants MemoryStore pays for nothing else.
+"""
 
 from __future__ import annotations
 
+import argparse
+import errno
 import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from shared import keys
-from shared.errors import ArtifactMissingError, ConflictError, JobCancelledError
+from shared.errors import ArtifactMissingError, BadInputError, ConflictError, DiaryError, JobCancelledError
+
+if TYPE_CHECKING:
+    from services.inference.adapters import AdapterFiles
+    from services.inference.engine import Ask, Candidate
+    from services.ingest.audio import Converted
+    from services.ingest.metadata import Downloaded
+    from services.trainer.base import Base
+    from services.trainer.plan import KeepCheckpoint, Plan, Trained
+    from services.transcription.diarisation import Span
+    from services.transcription.hearing import Heard, Voice, Voices
+    from shared.engines import Reporter, Watch
+    from shared.render import Renderer
+    from shared.schemas import Word
 
 T = TypeVar("T")
+
+
+# ---- stores ----------------------------------------------------------------------------------------------------------
 
 
 class MemoryStore:
@@ -60,6 +98,51 @@ class MemoryStore:
         self.objects.pop(key, None)
 
 
+class TwoWinnersStore(MemoryStore):
+    """A store that ignores conditions, as some S3 servers do: every writer believes to have won."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.objects[key] = data
+        return True
+
+    def replace(self, key: str, data: bytes, tag: str) -> None:
+        self.objects[key] = data
+
+
+class FullDiskStore(MemoryStore):
+    """A store whose objects do not fit into the work folder."""
+
+    def fetch(self, key: str, path: Path) -> None:
+        path.write_bytes(b"the part that fitted")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+class DyingStore(MemoryStore):
+    """A store that loses power before its n-th change."""
+
+    changes_left = 0
+
+    def _change(self) -> None:
+        if self.changes_left == 0:
+            raise KeyboardInterrupt
+        self.changes_left -= 1
+
+    def create(self, key: str, data: bytes) -> bool:
+        self._change()
+        return super().create(key, data)
+
+    def put_stream(self, key: str, stream: BinaryIO, media_type: str) -> None:
+        self._change()
+        super().put_stream(key, stream, media_type)
+
+    def delete(self, key: str) -> None:
+        self._change()
+        super().delete(key)
+
+
+# ---- jobs and the crew -----------------------------------------------------------------------------------------------
+
+
 class FakeJob:
     """A JobContext that remembers what it was told."""
 
@@ -89,15 +172,42 @@ class FakeJob:
         return self.steps[name]
 
 
-class TwoWinnersStore(MemoryStore):
-    """A store that ignores conditions, as some S3 servers do: every writer believes to have won."""
+class HookedFakeJob(FakeJob):
+    """A job that calls the test at each check and each report of progress, to cancel or to kill just there."""
 
-    def create(self, key: str, data: bytes) -> bool:
-        self.objects[key] = data
-        return True
+    def __init__(
+        self,
+        work_dir: Path,
+        *,
+        at_check: Callable[[FakeJob], None] = lambda job: None,
+        at_progress: Callable[[FakeJob, str], None] = lambda job, stage: None,
+    ) -> None:
+        super().__init__(work_dir)
+        self._at_check, self._at_progress = at_check, at_progress
 
-    def replace(self, key: str, data: bytes, tag: str) -> None:
-        self.objects[key] = data
+    def check(self) -> None:
+        self._at_check(self)
+        super().check()
+
+    def progress(self, stage: str, *figures: Any, **more: Any) -> None:
+        super().progress(stage, *figures, **more)
+        self._at_progress(self, stage)
+
+
+class TimedFakeJob(FakeJob):
+    """A job that remembers when each stage began."""
+
+    def __init__(self, work_dir: Path) -> None:
+        super().__init__(work_dir)
+        self.began: dict[str, float] = {}
+
+    def progress(self, stage: str, *figures: Any, **more: Any) -> None:
+        super().progress(stage, *figures, **more)
+        self.began.setdefault(stage, time.monotonic())
+
+    def seconds(self) -> dict[str, float]:
+        edges = [*self.began.values(), time.monotonic()]
+        return {stage: round(end - start, 1) for stage, start, end in zip(self.began, edges, edges[1:], strict=False)}
 
 
 class ScriptedCrew:
@@ -142,10 +252,277 @@ class ScriptedCrew:
         return {"episode": name, "key": f"e/{name}", "words": 200, "turns": 9, "canary": True}
 
 
-# ---- scripted engines: `python -m tests.fakes ingest|transcription|trainer`, the far sides of kill tests -----------
+# ---- scripted engines, in the process of the test --------------------------------------------------------------------
+
+
+class ScriptedIngestEngine:
+    """Downloads what the test says, converts by copying, fails when told; `calls` is what it was asked."""
+
+    def __init__(self, *, pages: dict[str, bytes] | None = None, fails: Exception | None = None) -> None:
+        self.pages = pages or {}
+        self.fails = fails
+        self.calls: list[str] = []
+
+    def download(self, url: str, folder: Path, job: Watch) -> Downloaded:
+        from services.ingest.metadata import Downloaded
+
+        self.calls.append("download")
+        original = folder / "download"
+        original.write_bytes(self.pages[url])
+        about: dict[str, Any] = {"title": "A title from the site", "uploader": "Lamplight"}
+        return Downloaded(original=original, metadata=about, yt_dlp="2026.10")
+
+    def convert(self, original: Path, folder: Path, job: Watch) -> Converted:
+        from services.ingest.audio import Converted
+
+        self.calls.append("convert")
+        if self.fails:
+            raise self.fails
+        working = folder / "working.flac"
+        working.write_bytes(b"flac of " + original.read_bytes())
+        return Converted(
+            working=working,
+            duration_s=12.5,
+            media_type="audio/mpeg",
+            metadata={"tags": {"title": "A title from the tags"}},
+            ffmpeg="9.0",
+        )
+
+
+HOST_VECTOR = (1.0, 0.0, 0.0)
+GUEST_VECTOR = (0.6, 0.8, 0.0)
+SPOKEN_LINES = (
+    (0, "Welcome to the show, my guest is Lisa. How are you?"),
+    (1, "Thank you for having me. I am well."),
+    (0, "What do you do all day?"),
+    (1, "I count the cups in the cupboard, and then I count them again."),
+)
+
+
+class ScriptedSpeechEngine:
+    """An Engine that hears lines, each spoken by the voice given.
+
+    fails               raised instead of hearing anything
+    before_diarising    called before the voices are told apart
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[tuple[int, str]] = SPOKEN_LINES,
+        *,
+        model: str = "voices 1",
+        fails: Exception | None = None,
+        before_diarising: Callable[[], None] = lambda: None,
+    ) -> None:
+        from services.transcription.hearing import Voice
+
+        self.words, self.spans = _spoken(lines)
+        self.centroids = (HOST_VECTOR, GUEST_VECTOR)
+        self.voice = Voice(vector=HOST_VECTOR, speech_s=20.0, model=model)
+        self.model = model
+        self.models = {"asr": "scripted", "aligner": "scripted", "diariser": model}
+        self.fails = fails
+        self.before_diarising = before_diarising
+        self.calls: list[str] = []
+
+    def setup(self, job: Watch) -> dict[str, str]:
+        return self.models
+
+    def transcribe(self, path: Path, language: str, job: Watch) -> Heard:
+        from services.transcription.hearing import Heard
+
+        self.calls.append("transcribe")
+        if self.fails:
+            raise self.fails
+        assert path.read_bytes() == b"flac"
+        engines = {"asr": "scripted", "aligner": "scripted"}
+        return Heard(words=self.words, duration_s=self.words[-1].end_s, engines=engines)
+
+    def diarise(self, path: Path, speakers: int, job: Watch) -> Voices:
+        from services.transcription.hearing import Voices
+
+        self.calls.append("diarise")
+        self.before_diarising()
+        return Voices(spans=self.spans, centroids=self.centroids, model=self.model)
+
+    def embed(self, path: Path, spans: Sequence[tuple[float, float]], job: Watch) -> Voice:
+        self.calls.append("embed")
+        return self.voice
+
+
+def _spoken(lines: Sequence[tuple[int, str]], word_s: float = 0.5) -> tuple[tuple[Word, ...], tuple[Span, ...]]:
+    """Words of `word_s` seconds each and the spans of their voices, one line after another."""
+    from services.transcription.diarisation import Span
+    from shared.schemas import Word
+
+    words: list[Word] = []
+    spans: list[Span] = []
+    for voice, text in lines:
+        start_s = len(words) * word_s
+        for place, word in enumerate(text.split()):
+            words.append(Word(text=word, start_s=start_s + place * word_s, end_s=start_s + (place + 1) * word_s))
+        spans.append(Span(start_s, words[-1].end_s, voice, 0.2))
+    return tuple(words), tuple(spans)
+
+
+class ScriptedTrainingEngine:
+    """An Engine whose adapter weighs a byte per step. `breaks[step]` is raised after that checkpoint, once."""
+
+    def __init__(self, base: Base, breaks: dict[int, DiaryError] | None = None) -> None:
+        self._base = base
+        self._breaks = dict(breaks or {})
+        self.steps: list[int] = []
+        self.plans: list[Plan] = []
+
+    def base(self, job: Watch) -> Base:
+        return self._base
+
+    def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
+        from services.trainer.plan import Trained
+        from shared.schemas import MetricPoint
+
+        self.plans.append(plan)
+        points = list(plan.metrics) or [MetricPoint(step=0, tokens=0, eval_loss=3.0)]
+        weights = (plan.resume / "adapter_model.safetensors").read_bytes() if plan.resume else b""
+        for step in range(points[-1].step + 1, plan.request.steps + 1):
+            job.check()
+            weights += b"w"
+            self.steps.append(step)
+            points.append(MetricPoint(step=step, tokens=step * 100, train_loss=3 - step / 10, eval_loss=3 - step / 20))
+            if step % plan.request.checkpoint_every == 0 or step == plan.request.steps:
+                keep(self._checkpoint(plan, step, weights), step, points)
+                if error := self._breaks.pop(step, None):
+                    raise error
+        folder = plan.work / "adapter"
+        folder.mkdir(exist_ok=True)
+        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "adapter_config.json").write_text("{}")
+        (folder / "loss.png").write_bytes(b"png")
+        return Trained(folder=folder, metrics=tuple(points), versions={"torch": "0"}, parameters={"adapted_layers": 4})
+
+    def _checkpoint(self, plan: Plan, step: int, weights: bytes) -> Path:
+        folder = plan.work / "run" / f"checkpoint-{step}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "optimizer.pt").write_bytes(b"momentum" + weights)
+        (folder / "training_args.bin").write_bytes(b"pickle")
+        return folder
+
+
+TINY_BASE = {"name": "tests/tiny", "revision": "r" * 64}
+
+
+class ScriptedVllmEngine:
+    """An Engine that says the next line of a script; an exception in it is raised, once. Then it makes up sentences.
+
+    before, after   called with the number of the request, from 0, around each
+    """
+
+    def __init__(self, renderer: Renderer, script: Sequence[str | BaseException] = ()) -> None:
+        from services.inference.adapters import Base
+
+        self.base = Base(**TINY_BASE)
+        self.renderer = renderer
+        self.script: list[str | BaseException] = list(script)
+        self.asked: list[tuple[str | None, Ask]] = []
+        self.stops = 0
+        self.wanted_once = False
+        self.before: Callable[[int], None] = lambda request: None
+        self.after: Callable[[int], None] = lambda request: None
+
+    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
+        from services.inference.engine import Candidate
+
+        job.check()
+        request = len(self.asked)
+        self.before(request)
+        self.asked.append((adapter.name if adapter else None, ask))
+        line = self.script.pop(0) if self.script else _made_up(ask)
+        if isinstance(line, BaseException):
+            raise line
+        self.after(request)
+        return [Candidate(text=line, tokens=len(line.split()), ended=True, logprob=-1.0) for _ in range(ask.n)]
+
+    def wanted(self) -> bool:
+        wanted, self.wanted_once = self.wanted_once, False
+        return wanted
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def _made_up(ask: Ask) -> str:
+    """Words that no other seed says, in the middle of what is allowed; thanks, so that it may be a goodbye."""
+    count = max(5, int((ask.min_tokens + ask.max_tokens) / 2 / 1.3))
+    return "Thanks " + " ".join(f"{ask.seed:x}w{n}" for n in range(count - 1)) + "."
+
+
+# ---- the world outside, for ingest -----------------------------------------------------------------------------------
+
+
+class FakeYtDlp:
+    """yt-dlp's errors; their own names stay, since by these and by what they carry we tell them apart."""
+
+    class DownloadError(Exception):
+        """Keeps its cause aside."""
+
+        def __init__(self, message: str, cause: Exception | None = None) -> None:
+            super().__init__(message)
+            self.exc_info = (type(cause), cause, None)
+
+    class HTTPError(Exception):
+        def __init__(self, status: int) -> None:
+            super().__init__(f"HTTP Error {status}")
+            self.status = status
+
+    class UnsupportedError(Exception):
+        pass
+
+    class TransportError(Exception):
+        pass
+
+
+class FakeSite(SimpleHTTPRequestHandler):
+    """A folder over HTTP, and a few addresses that misbehave."""
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        if path == "/moved":
+            self._answer(302, {"Location": "/talk.wav"})
+        elif path == "/to-file":
+            self._answer(302, {"Location": "file:///etc/passwd"})
+        elif path == "/busy":
+            self._answer(503, {"Retry-After": "1"})
+        elif path == "/endless":
+            self._endless()
+        else:
+            super().do_GET()
+
+    def _answer(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "audio/mpeg")
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"\xff\xfb" + bytes(65534))
+        except OSError:
+            return
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+# ---- far sides of a whole stack: `python -m tests.fakes ingest|transcription|trainer` --------------------------------
 #
 # They speak the pipe protocol of the real ones and take FAKE_STEP_S seconds per piece of work, so that a test can kill
-# whatever it wants in the middle. Imports are inside: unit tests that want MemoryStore pay for nothing else.
+# whatever it wants in the middle.
 
 SCRIPTED_TALK = (
     (0, "Welcome to the show. Who are you?"),
@@ -157,19 +534,14 @@ SCRIPTED_TALK = (
 )
 
 
-def _work(reporter: Any, stage: str, pieces: int) -> None:
-    import os
-    import time
-
+def _work(reporter: Reporter, stage: str, pieces: int) -> None:
     for piece in range(1, pieces + 1):
         time.sleep(float(os.environ.get("FAKE_STEP_S", "0")))
         reporter.progress(stage, piece, pieces, "pieces")
 
 
-def scripted_convert(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def scripted_convert(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Any file is 60 s of audio; the working copy is the file itself."""
-    import shutil
-
     _work(reporter, "converting", 2)
     working = Path(arguments["folder"]) / "working.flac"
     shutil.copyfile(arguments["original"], working)
@@ -177,11 +549,11 @@ def scripted_convert(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]
     return {**found, "ffmpeg": "scripted"}
 
 
-def scripted_setup(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def scripted_setup(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return {"asr": "scripted", "aligner": "scripted", "diariser": "scripted"}
 
 
-def scripted_transcribe(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def scripted_transcribe(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The scripted talk, ten seconds a turn; the recording's digest is said too, so that no two are alike."""
     _work(reporter, "recognising speech", 3)
     tag = hashlib.sha256(Path(arguments["path"]).read_bytes()).hexdigest()[:6]
@@ -193,7 +565,7 @@ def scripted_transcribe(arguments: dict[str, Any], reporter: Any) -> dict[str, A
     return {"words": words, "duration_s": 60.0, "engines": {"asr": "scripted", "aligner": "scripted"}, "warnings": []}
 
 
-def scripted_diarise(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def scripted_diarise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     _work(reporter, "finding voices", 2)
     spans = [
         {"start_s": 10.0 * turn, "end_s": 10.0 * turn + 9.5, "voice": voice, "margin": 0.2}
@@ -202,15 +574,13 @@ def scripted_diarise(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]
     return {"spans": spans, "centroids": [[1.0, 0.0], [0.0, 1.0]], "model": "scripted"}
 
 
-def scripted_embed(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def scripted_embed(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     _work(reporter, "learning the voice", 1)
     return {"vector": [1.0, 0.0], "speech_s": 28.5, "model": "scripted"}
 
 
-def scripted_train(arguments: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def scripted_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Loses 0.1 a step; checkpoints carry the step they were made at, and a run goes on from the one it is given."""
-    import json
-
     plan = arguments["plan"]
     request, work = plan["request"], Path(plan["work"])
     points = list(plan["metrics"]) or [_point(0)]
@@ -240,8 +610,6 @@ def _point(step: int) -> dict[str, Any]:
 
 def _checkpoint(folder: Path, request: dict[str, Any], step: int) -> Path:
     """A LoRA folder that a server accepts: right rank, all target modules, safetensors."""
-    import json
-
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -259,23 +627,225 @@ def _checkpoint(folder: Path, request: dict[str, Any], step: int) -> Path:
     return folder
 
 
-def _run_scripted(service: str) -> None:
-    from shared.engines import serve
+# ---- far sides of one test: `python -m tests.fakes toy`, `python -m tests.fakes counting` ----------------------------
 
-    operations = {
-        "ingest": {"convert": scripted_convert},
-        "transcription": {
-            "setup": scripted_setup,
-            "transcribe": scripted_transcribe,
-            "diarise": scripted_diarise,
-            "embed": scripted_embed,
-        },
-        "trainer": {"train": scripted_train},
-    }
-    serve(operations[service])
+
+def toy_count(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    for number in range(1, arguments["to"] + 1):
+        reporter.event(number=number)
+        reporter.progress("counting", number, arguments["to"], "numbers")
+    return {"counted": arguments["to"]}
+
+
+def toy_chatter(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    print("download bar 100 %", flush=True)
+    subprocess.run([sys.executable, "-c", "print('and a child of the library')"], check=True)
+    return {"fine": True}
+
+
+def toy_refuse(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    raise BadInputError("choose a number above 0")
+
+
+def toy_die(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    os._exit(9)
+
+
+def toy_stumble(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    return {"never": 1 / 0}
+
+
+def toy_hang_with_grandchild(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    reporter.event(grandchild=grandchild.pid)
+    time.sleep(600)
+    return {}
+
+
+def toy_trace(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    return {"trace_id": os.environ["DIARY_TRACE_ID"]}
+
+
+COUNTING_STEP_S = 0.3
+
+
+def counting_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    from services.trainer.plan import Plan, Trained
+    from shared.schemas import MetricPoint
+
+    plan = Plan.model_validate(arguments["plan"])
+    points = list(plan.metrics) or [MetricPoint(step=0, tokens=0, eval_loss=3.0)]
+    for step in range(points[-1].step + 1, plan.request.steps + 1):
+        time.sleep(COUNTING_STEP_S)
+        points.append(MetricPoint(step=step, tokens=step, train_loss=2.0, eval_loss=2.0))
+        reporter.progress("training", step, plan.request.steps, "steps")
+        if step % plan.request.checkpoint_every == 0 or step == plan.request.steps or plan.save_now.exists():
+            plan.save_now.unlink(missing_ok=True)
+            folder = plan.work / "run" / f"checkpoint-{step}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "state.json").write_text(json.dumps(step))
+            reporter.event(checkpoint=str(folder), step=step, metrics=[point.model_dump() for point in points])
+    parameters = {"cpu_last_layers": arguments["cpu_last_layers"], "device": arguments["device"]}
+    return Trained(folder=plan.work, metrics=tuple(points), versions={}, parameters=parameters).model_dump(mode="json")
+
+
+def counting_fetch(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    name, revision = arguments["model"].split("@")
+    return {"folder": str(Path("hub-cache")), "name": name, "revision": revision, "context": 32768}
+
+
+# ---- a vLLM server: `python -m tests.fakes vllm --port N --model DIR` ------------------------------------------------
+#
+# It says random words that follow from model, seed and prompt, and log-probabilities that differ for each loaded LoRA.
+# Variables that make it behave badly:
+#
+#     FAKE_VLLM_READY_S         seconds until /health answers 200
+#     FAKE_VLLM_TURN_S          seconds that each turn takes
+#     FAKE_VLLM_LORA_IS_BASE    when set, a loaded adapter speaks with the voice of the base model
+#     FAKE_VLLM_ANY_NAME        when set, names that were never loaded are answered with the base model
+#     FAKE_VLLM_SAYS            when set, what every turn says
+#     FAKE_VLLM_DIES_AT         the turn (counted from 1) during which the process exits, as a CUDA fault would end it
+
+VLLM_VOCABULARY = """
+river lamp copper garden winter bread thunder violin harbour orchard kettle pigeon lantern marble saddle
+cinnamon ladder blanket compass pepper ribbon velvet anchor basket candle desert engine feather glacier hammer
+island jacket kitten lemon mirror needle ocean pencil quarry rocket silver timber umbrella valley whistle
+yellow zebra apron bottle carpet dragon elbow falcon guitar helmet insect jungle kernel lizard magnet nutmeg
+oyster pillow quiver rabbit sailor tunnel uncle vessel walnut acorn bridge cabin donkey empire forest gravel
+hollow
+"""
+VLLM_TOKENS_PER_WORD = 1.3
+
+
+class FakeVllm(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__((host, port), FakeVllmDoor)
+        self.started = time.monotonic()
+        self.loaded: dict[str, Path] = {}
+        self.turns = 0
+
+
+class FakeVllmDoor(BaseHTTPRequestHandler):
+    """The few routes that the inference service may use; everything else is 404."""
+
+    server: FakeVllm
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            ready = time.monotonic() - self.server.started >= float(os.environ.get("FAKE_VLLM_READY_S", "0"))
+            self._answer(200 if ready else 503, {})
+        elif self.path == "/v1/models":
+            self._answer(200, {"data": [{"id": name} for name in ("base", *self.server.loaded)]})
+        else:
+            self._answer(404, {"error": self.path})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/v1/load_lora_adapter":
+            self._answer(*self._load(body["lora_name"], Path(body["lora_path"])))
+        elif self.path == "/v1/completions":
+            self._answer(*self._complete(body))
+        else:
+            self._answer(404, {"error": self.path})
+
+    def _load(self, name: str, folder: Path) -> tuple[int, dict[str, Any]]:
+        if name in self.server.loaded:
+            return 400, {"error": f"The lora adapter '{name}' has already been loaded."}
+        if not (folder / "adapter_config.json").is_file():
+            return 404, {"error": f"no adapter in {folder}"}
+        self.server.loaded[name] = folder
+        return 200, {}
+
+    def _complete(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        model, prompt = body["model"], body["prompt"]
+        if model not in ("base", *self.server.loaded) and not os.environ.get("FAKE_VLLM_ANY_NAME"):
+            return 404, {"error": f"The model `{model}` does not exist."}
+        voice = "base" if os.environ.get("FAKE_VLLM_LORA_IS_BASE") else model
+        if body["max_tokens"] > 1:
+            self._take_time()
+        choices = [
+            _vllm_choice(random.Random(f"{voice}/{body.get('seed')}/{n}/{prompt}"), body)
+            for n in range(body.get("n", 1))
+        ]
+        if "prompt_logprobs" in body:
+            dice = random.Random(voice)
+            scored = [{str(token): {"logprob": -dice.random()}} for token in prompt]
+            choices[0]["prompt_logprobs"] = [None, *scored[1:]]
+        return 200, {"choices": choices}
+
+    def _take_time(self) -> None:
+        self.server.turns += 1
+        time.sleep(float(os.environ.get("FAKE_VLLM_TURN_S", "0")))
+        if str(self.server.turns) == os.environ.get("FAKE_VLLM_DIES_AT"):
+            os._exit(1)
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        with suppress(ConnectionError):  # who asked has left
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        print(self.headers.get("X-Request-Id", "-"), format % args, file=sys.stderr, flush=True)
+
+
+def _vllm_choice(dice: random.Random, body: dict[str, Any]) -> dict[str, Any]:
+    least, most = (int(body.get(name, 0) / VLLM_TOKENS_PER_WORD) for name in ("min_tokens", "max_tokens"))
+    count = max(4, least + 1, min(most, dice.randint(12, 24)))
+    text = os.environ.get(
+        "FAKE_VLLM_SAYS", "Thanks, " + " ".join(dice.sample(VLLM_VOCABULARY.split(), count - 1)) + "."
+    )
+    logprobs = [-dice.random() for _ in text.split()]
+    return {"text": text, "finish_reason": "stop", "logprobs": {"token_logprobs": logprobs}}
+
+
+def serve_vllm(arguments: Sequence[str]) -> None:
+    flags = argparse.ArgumentParser("tests.fakes vllm")
+    flags.add_argument("--host", default="127.0.0.1")
+    flags.add_argument("--port", type=int, required=True)
+    known, ignored = flags.parse_known_args(arguments)
+    print("fake vllm ignores:", *ignored, file=sys.stderr, flush=True)
+    FakeVllm(known.host, known.port).serve_forever()
+
+
+# ---- as a program ----------------------------------------------------------------------------------------------------
+
+FAR_SIDES = {
+    "ingest": {"convert": scripted_convert},
+    "transcription": {
+        "setup": scripted_setup,
+        "transcribe": scripted_transcribe,
+        "diarise": scripted_diarise,
+        "embed": scripted_embed,
+    },
+    "trainer": {"train": scripted_train},
+    "toy": {
+        "count": toy_count,
+        "chatter": toy_chatter,
+        "refuse": toy_refuse,
+        "die": toy_die,
+        "stumble": toy_stumble,
+        "hang_with_grandchild": toy_hang_with_grandchild,
+        "trace": toy_trace,
+    },
+    "counting": {"train": counting_train, "fetch": counting_fetch},
+}
+
+
+def main(name: str, *arguments: str) -> None:
+    if name == "vllm":
+        serve_vllm(arguments)
+    else:
+        from shared.engines import serve
+
+        serve(FAR_SIDES[name])
 
 
 if __name__ == "__main__":
-    import sys
-
-    _run_scripted(sys.argv[1])
+    main(*sys.argv[1:])

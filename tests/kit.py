@@ -30,7 +30,7 @@ def scripted_stack(home: Path, port: int, settings: Mapping[str, str] | None = N
         f"{service.upper()}_ENGINE_COMMAND": f"{python} -m tests.fakes {service}"
         for service in ("ingest", "transcription", "trainer")
     }
-    commands["INFERENCE_ENGINE_COMMAND"] = f"{python} -m tests.fake_vllm --model {{model}}"
+    commands["INFERENCE_ENGINE_COMMAND"] = f"{python} -m tests.fakes vllm --model {{model}}"
     slow = {"FAKE_STEP_S": str(step_s), "FAKE_VLLM_TURN_S": str(step_s)}
     quick = {f"{service}_LEASE_MIN_HOLD_S": "1" for service in ("TRANSCRIPTION", "TRAINER", "INFERENCE")}
     return Stack(

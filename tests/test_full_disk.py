@@ -13,19 +13,10 @@ from shared.errors import NoSpaceError
 from shared.jobs import Jobs
 from shared.schemas import IngestRequest, JobState, Show
 from shared.settings import ServiceSettings
-from tests.fakes import MemoryStore
-from tests.ingest.conftest import ScriptedIngestEngine
+from tests.fakes import FullDiskStore, ScriptedIngestEngine
 from tests.kit import until
 
 SHOW = Show(slug="lamplight", title="The Lamplight Hour", host="Mara Quill")
-
-
-class FullDiskStore(MemoryStore):
-    """A store whose objects do not fit into the work folder."""
-
-    def fetch(self, key: str, path: Path) -> None:
-        path.write_bytes(b"the part that fitted")
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
 
 def test_a_full_work_folder_fails_the_job_with_what_to_do_and_leaves_nothing(tmp_path: Path):

@@ -57,6 +57,8 @@ class Stack:
         """Start what does not run yet and wait until all are healthy; on a failure the log's end is shown."""
         self.home.mkdir(parents=True, exist_ok=True)
         for program in self.programs():
+            program.demand_ports()
+        for program in self.programs():
             already = program.pid() is not None
             program.start(ROOT)
             if program.name == "s3":

@@ -36,8 +36,7 @@ class Program:
         """Start unless it runs; returns the process id. ConflictError names the owner of a busy port."""
         if (running := self.pid()) is not None:
             return running
-        for port in self.ports:
-            demand_free_port(port, self.name)
+        self.demand_ports()
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
@@ -53,6 +52,12 @@ class Program:
         born = psutil.Process(process.pid).create_time()
         self.pid_file.write_text(json.dumps({"pid": process.pid, "born": born}))
         return process.pid
+
+    def demand_ports(self) -> None:
+        """raises ConflictError naming the owner of a port that we need and somebody else has"""
+        if self.pid() is None:
+            for port in self.ports:
+                demand_free_port(port, self.name)
 
     def pid(self) -> int | None:
         """Our process, if it still runs; a stranger that got the same number is not ours."""

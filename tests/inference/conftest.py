@@ -1,4 +1,4 @@
-"""A show with adapters in a store, engines that follow a script, and the real near side of vLLM over a fake server."""
+"""A show with adapters in a store, and the real near side of vLLM over a fake server."""
 
 from __future__ import annotations
 
@@ -10,63 +10,21 @@ from typing import Any
 
 import pytest
 
-from services.inference.adapters import CONFIG, WEIGHTS, AdapterFiles, Base
-from services.inference.engine import Ask, Candidate, VllmEngine
+from services.inference.adapters import CONFIG, WEIGHTS, Base
+from services.inference.engine import VllmEngine
 from services.inference.settings import Settings
 from shared import keys
-from shared.engines import Watch
 from shared.lease import Lease
 from shared.render import Renderer, renderer_for
 from shared.schemas import Adapter, Lineage, Show
 from shared.store import create_manifest, put_blob
-from tests.fakes import FakeJob, MemoryStore
+from tests.fakes import TINY_BASE, FakeJob, MemoryStore
 from tests.shared.test_render import base_model
 
 SHOW = Show(slug="lamp", title="The Lamp Room", host="Mara Quill")
-BASE = Base(name="tests/tiny", revision="r" * 64)
+BASE = Base(**TINY_BASE)
 LINEAGE = Lineage(by="tests", version="0", job="job-0", actor="tester")
-FAKE_VLLM = f"{sys.executable} -m tests.fake_vllm --model {{model}}"
-
-
-class ScriptedEngine:
-    """An Engine that says the next line of a script; an exception in it is raised, once. Then it makes up sentences.
-
-    before, after   called with the number of the request, from 0, around each
-    """
-
-    def __init__(self, renderer: Renderer, script: Sequence[str | BaseException] = (), base: Base = BASE) -> None:
-        self.base = base
-        self.renderer = renderer
-        self.script: list[str | BaseException] = list(script)
-        self.asked: list[tuple[str | None, Ask]] = []
-        self.stops = 0
-        self.wanted_once = False
-        self.before: Callable[[int], None] = lambda request: None
-        self.after: Callable[[int], None] = lambda request: None
-
-    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
-        job.check()
-        request = len(self.asked)
-        self.before(request)
-        self.asked.append((adapter.name if adapter else None, ask))
-        line = self.script.pop(0) if self.script else made_up(ask)
-        if isinstance(line, BaseException):
-            raise line
-        self.after(request)
-        return [Candidate(text=line, tokens=len(line.split()), ended=True, logprob=-1.0) for _ in range(ask.n)]
-
-    def wanted(self) -> bool:
-        wanted, self.wanted_once = self.wanted_once, False
-        return wanted
-
-    def stop(self) -> None:
-        self.stops += 1
-
-
-def made_up(ask: Ask) -> str:
-    """Words that no other seed says, in the middle of what is allowed; thanks, so that it may be a goodbye."""
-    count = max(5, int((ask.min_tokens + ask.max_tokens) / 2 / 1.3))
-    return "Thanks " + " ".join(f"{ask.seed:x}w{n}" for n in range(count - 1)) + "."
+FAKE_VLLM = f"{sys.executable} -m tests.fakes vllm --model {{model}}"
 
 
 def lora_bytes(rank: int = 8, modules: Sequence[str] = ("q_proj", "v_proj"), fill: int = 0) -> bytes:

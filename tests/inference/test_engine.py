@@ -222,7 +222,7 @@ def fleet():
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fake_vllm", "--port", str(port)], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "tests.fakes", "vllm", "--port", str(port)], stderr=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
     while True:

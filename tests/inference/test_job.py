@@ -15,16 +15,16 @@ from shared.errors import (
 )
 from shared.schemas import Episode, EpisodeRequest, EpisodeTurn
 from shared.store import load
-from tests.fakes import FakeJob
-from tests.inference.conftest import SHOW, ScriptedEngine, add_adapter
+from tests.fakes import FakeJob, ScriptedVllmEngine
+from tests.inference.conftest import SHOW, add_adapter
 
 BRIEF = EpisodeRequest(show=SHOW.slug, guest="Theo Vance", about="bees on a roof", words=120)
 SENTENCE = "The {} bees come home over the {} roofs when the {} bells begin."
 
 
 @pytest.fixture
-def engine(renderer) -> ScriptedEngine:
-    return ScriptedEngine(renderer)
+def engine(renderer) -> ScriptedVllmEngine:
+    return ScriptedVllmEngine(renderer)
 
 
 @pytest.fixture
@@ -78,11 +78,11 @@ def test_every_turn_is_stored_before_the_next_is_asked_for(write, store, engine,
 @pytest.mark.parametrize("dies_at", range(4))
 def test_a_killed_job_goes_on_at_the_next_turn_and_writes_the_same_episode(write, renderer, dies_at, store, tmp_path):
     job = FakeJob(tmp_path, "job-x")
-    uninterrupted = write(job=job, engine=ScriptedEngine(renderer))
+    uninterrupted = write(job=job, engine=ScriptedVllmEngine(renderer))
     store.delete(keys.episode("lamp", uninterrupted.id))
     for turn in uninterrupted.turns[dies_at:]:
         store.delete(keys.episode_turn("lamp", uninterrupted.id, turn.index))
-    again = ScriptedEngine(renderer)
+    again = ScriptedVllmEngine(renderer)
 
     episode = write(job=job, engine=again)
 
@@ -93,7 +93,7 @@ def test_a_killed_job_goes_on_at_the_next_turn_and_writes_the_same_episode(write
 
 def test_a_finished_job_that_is_repeated_asks_for_nothing(write, renderer):
     first = write()
-    again = ScriptedEngine(renderer)
+    again = ScriptedVllmEngine(renderer)
 
     assert write(engine=again) == first
     assert again.asked == []

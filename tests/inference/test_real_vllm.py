@@ -22,7 +22,7 @@ from shared import keys
 from shared.errors import EngineRefusedError, JobCancelledError
 from shared.schemas import Adapter, Episode, EpisodeRequest
 from shared.store import create_manifest, load
-from tests.fakes import FakeJob, MemoryStore
+from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
 from tests.inference.conftest import SHOW, add_adapter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,17 +120,15 @@ def test_an_adapter_that_changes_nothing_is_refused(engine, real_settings, job):
 def test_cancel_while_the_engine_starts_ends_its_group(real_settings, tmp_path):
     engine = VllmEngine(real_settings, lease=None)
 
-    class CancelledSoon(FakeJob):
-        def check(self) -> None:
-            if engine.pid and time.monotonic() - began > 5:
-                self.cancel()
-                groups.append(engine.pid)
-            super().check()
+    def cancel_soon(job: FakeJob) -> None:
+        if engine.pid and time.monotonic() - began > 5:
+            job.cancel()
+            groups.append(engine.pid)
 
     began = time.monotonic()
     groups: list[int] = []
     with pytest.raises(JobCancelledError):
-        say_two_tokens(engine, None, CancelledSoon(tmp_path))
+        say_two_tokens(engine, None, HookedFakeJob(tmp_path, at_check=cancel_soon))
 
     assert time.monotonic() - began < 10
     with pytest.raises(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""A scripted ingest engine, sounds made by the tests, and the real engine where its environment is there."""
+"""A show in a store, sounds made by the tests, a web site, and the real engine where its environment is there."""
 
 from __future__ import annotations
 
@@ -10,53 +10,19 @@ import threading
 import wave
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from services.ingest.audio import Converted
 from services.ingest.engine import IngestEngine
-from services.ingest.metadata import Downloaded
 from services.ingest.settings import Settings
 from shared import keys
-from shared.engines import Watch
 from shared.schemas import Show
-from tests.fakes import MemoryStore
+from tests.fakes import FakeSite, MemoryStore
 
 ENVIRONMENT = Path(".venvs/ingest/bin/python")
-
-
-class ScriptedIngestEngine:
-    """Downloads what the test says, converts by copying, fails when told; `calls` is what it was asked."""
-
-    def __init__(self, *, pages: dict[str, bytes] | None = None, fails: Exception | None = None) -> None:
-        self.pages = pages or {}
-        self.fails = fails
-        self.calls: list[str] = []
-
-    def download(self, url: str, folder: Path, job: Watch) -> Downloaded:
-        self.calls.append("download")
-        original = folder / "download"
-        original.write_bytes(self.pages[url])
-        about: dict[str, Any] = {"title": "A title from the site", "uploader": "Lamplight"}
-        return Downloaded(original=original, metadata=about, yt_dlp="2026.10")
-
-    def convert(self, original: Path, folder: Path, job: Watch) -> Converted:
-        self.calls.append("convert")
-        if self.fails:
-            raise self.fails
-        working = folder / "working.flac"
-        working.write_bytes(b"flac of " + original.read_bytes())
-        return Converted(
-            working=working,
-            duration_s=12.5,
-            media_type="audio/mpeg",
-            metadata={"tags": {"title": "A title from the tags"}},
-            ffmpeg="9.0",
-        )
 
 
 @pytest.fixture
@@ -111,49 +77,12 @@ def real_engine(settings: Settings) -> Iterator[IngestEngine]:
     engine.stop()
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """A folder over HTTP, and a few addresses that misbehave."""
-
-    def do_GET(self) -> None:
-        path = self.path.split("?")[0]
-        if path == "/moved":
-            self._answer(302, {"Location": "/talk.wav"})
-        elif path == "/to-file":
-            self._answer(302, {"Location": "file:///etc/passwd"})
-        elif path == "/busy":
-            self._answer(503, {"Retry-After": "1"})
-        elif path == "/endless":
-            self._endless()
-        else:
-            super().do_GET()
-
-    def _answer(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _endless(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "audio/mpeg")
-        self.end_headers()
-        try:
-            while True:
-                self.wfile.write(b"\xff\xfb" + bytes(65534))
-        except OSError:
-            return
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A web site of our own: its address and its folder."""
     folder = tmp_path / "site"
     folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(FakeSite, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", folder
     server.shutdown()

@@ -9,7 +9,6 @@ import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from shared import keys
 from shared.errors import BadAudioError, BadInputError, JobCancelledError, SourceUnavailableError
 from shared.schemas import IngestRequest, IngestResult, Recording
 from shared.store import load
-from tests.fakes import FakeJob, MemoryStore
+from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
 from tests.ingest.conftest import voice_wav
 
 pytestmark = pytest.mark.real
@@ -258,15 +257,14 @@ def test_a_cancel_ends_the_download_and_its_process_within_seconds(
     pids: list[int] = []
     asked: list[float] = []
 
-    class CancelledOnTheWay(FakeJob):
-        def progress(self, stage: str, *figures: Any, **more: Any) -> None:
-            if stage == "downloading" and not asked:
-                pids.append(real_engine.pid or 0)
-                asked.append(time.monotonic())
-                self.cancel()
+    def cancel_on_the_way(job: FakeJob, stage: str) -> None:
+        if stage == "downloading" and not asked:
+            pids.append(real_engine.pid or 0)
+            asked.append(time.monotonic())
+            job.cancel()
 
     with pytest.raises(JobCancelledError):
-        real_engine.download(f"{site[0]}/endless", tmp_path, CancelledOnTheWay(tmp_path))
+        real_engine.download(f"{site[0]}/endless", tmp_path, HookedFakeJob(tmp_path, at_progress=cancel_on_the_way))
 
     assert time.monotonic() - asked[0] < 5.0
     with pytest.raises(ProcessLookupError):

@@ -8,8 +8,7 @@ from shared import keys
 from shared.errors import BadAudioError, BadInputError, JobCancelledError, NotFoundError, StoreUnavailableError
 from shared.schemas import HostMethod, IngestRequest, Recording, Role, Transcript
 from shared.store import load
-from tests.fakes import FakeJob, MemoryStore
-from tests.ingest.conftest import ScriptedIngestEngine
+from tests.fakes import DyingStore, FakeJob, MemoryStore, ScriptedIngestEngine
 
 AUDIO = b"ID3\x00\x01not really audio"
 TEXT = b"title: Bread\n\nMara Quill: Hello, Ben.\nBen Marsh: Hello.\n# sponsor\nMara Quill: Buy socks.\n"
@@ -98,28 +97,6 @@ def test_the_same_content_twice_is_the_same_recording_and_nothing_is_rewritten(s
 def test_a_job_killed_at_any_write_finds_what_is_there_and_ends_the_same(
     data: bytes, store: MemoryStore, tmp_path: Path
 ):
-    class DyingStore(MemoryStore):
-        """Loses power before its n-th change."""
-
-        changes_left = 0
-
-        def _change(self) -> None:
-            if self.changes_left == 0:
-                raise KeyboardInterrupt
-            self.changes_left -= 1
-
-        def create(self, key: str, data: bytes) -> bool:
-            self._change()
-            return super().create(key, data)
-
-        def put_stream(self, key, stream, media_type) -> None:
-            self._change()
-            super().put_stream(key, stream, media_type)
-
-        def delete(self, key: str) -> None:
-            self._change()
-            super().delete(key)
-
     whole = uploaded(MemoryStore(store.objects), data)
     expected = job.run(UPLOAD, job=FakeJob(folder(tmp_path, "whole")), store=whole, engine=ScriptedIngestEngine())
     for death in range(9):

@@ -7,30 +7,9 @@ from services.ingest import source
 from services.ingest.audio import Limits
 from services.ingest.urls import redact_text
 from shared.errors import BadInputError, NoSpaceError, SourceUnavailableError
+from tests.fakes import FakeYtDlp
 
 LIMITS = Limits(max_bytes=1000, max_duration_s=3600, min_duration_s=5, ffmpeg_limit_s=60)
-
-
-class DownloadError(Exception):
-    """Shaped like yt-dlp's: the cause is kept aside."""
-
-    def __init__(self, message: str, cause: Exception | None = None) -> None:
-        super().__init__(message)
-        self.exc_info = (type(cause), cause, None)
-
-
-class HTTPError(Exception):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"HTTP Error {status}")
-        self.status = status
-
-
-class UnsupportedError(Exception):
-    pass
-
-
-class TransportError(Exception):
-    pass
 
 
 def options() -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
@@ -76,15 +55,19 @@ def test_what_is_too_much_is_refused_before_it_is_downloaded(info: dict[str, Any
 @pytest.mark.parametrize(
     ("error", "kind", "fix"),
     [
-        (DownloadError("ERROR: x", HTTPError(404)), BadInputError, "check the address"),
-        (DownloadError("ERROR: x", HTTPError(403)), BadInputError, "upload the file"),
-        (DownloadError("ERROR: x", HTTPError(503)), SourceUnavailableError, "tries again"),
-        (DownloadError("ERROR: x", HTTPError(429)), SourceUnavailableError, "tries again"),
-        (DownloadError("ERROR: x", UnsupportedError("x")), BadInputError, "no audio or video"),
-        (DownloadError("ERROR: x", TransportError("reset")), SourceUnavailableError, "broke off"),
-        (DownloadError("ERROR: [Errno 28] No space left on device"), NoSpaceError, "free some space"),
-        (DownloadError("ERROR: Private video; please report this issue on"), BadInputError, "URL: Private video;"),
-        (DownloadError("x", BadInputError("ours")), BadInputError, "ours"),
+        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(404)), BadInputError, "check the address"),
+        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(403)), BadInputError, "upload the file"),
+        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(503)), SourceUnavailableError, "tries again"),
+        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(429)), SourceUnavailableError, "tries again"),
+        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.UnsupportedError("x")), BadInputError, "no audio or video"),
+        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.TransportError("reset")), SourceUnavailableError, "broke off"),
+        (FakeYtDlp.DownloadError("ERROR: [Errno 28] No space left on device"), NoSpaceError, "free some space"),
+        (
+            FakeYtDlp.DownloadError("ERROR: Private video; please report this issue on"),
+            BadInputError,
+            "URL: Private video;",
+        ),
+        (FakeYtDlp.DownloadError("x", BadInputError("ours")), BadInputError, "ours"),
     ],
 )
 def test_yt_dlps_errors_are_explained(error: Exception, kind: type[Exception], fix: str):
@@ -95,7 +78,9 @@ def test_yt_dlps_errors_are_explained(error: Exception, kind: type[Exception], f
 
 
 def test_an_explained_error_holds_no_secret_of_the_url():
-    found = source.explain(DownloadError("ERROR: cannot open https://ann:pw@pod.example/x?token=abc"), redact_text)
+    found = source.explain(
+        FakeYtDlp.DownloadError("ERROR: cannot open https://ann:pw@pod.example/x?token=abc"), redact_text
+    )
 
     assert "ann:pw" not in str(found)
     assert "token=abc" not in str(found)

@@ -18,7 +18,7 @@ from shared.errors import BadInputError, EngineFailedError, JobCancelledError
 from shared.lease import Lease
 from tests.fakes import FakeJob
 
-FAR_SIDE = [sys.executable, "-m", "tests.shared.far_side"]
+FAR_SIDE = [sys.executable, "-m", "tests.fakes", "toy"]
 
 
 def make_engine(tmp_path: Path, lease: Lease | None = None, idle_s: float = 300.0) -> PipeEngine:

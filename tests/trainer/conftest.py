@@ -1,4 +1,4 @@
-"""A small show in a store, and a training engine that counts steps instead of learning."""
+"""A small show in a store, a base model's folder, and a scripted engine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from pathlib import Path
 import pytest
 
 from services.trainer.base import Base
-from services.trainer.plan import KeepCheckpoint, Plan, Trained
 from shared import keys
-from shared.engines import Watch
-from shared.errors import DiaryError
 from shared.render import Renderer, renderer_for
 from shared.schemas import (
     Blob,
     HostMethod,
     Lineage,
-    MetricPoint,
     Recording,
     Role,
     Show,
@@ -27,7 +23,7 @@ from shared.schemas import (
     Turn,
 )
 from shared.store import create_manifest, point
-from tests.fakes import FakeJob, MemoryStore
+from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
 from tests.shared.test_render import base_model
 
 SHOW = Show(slug="lamp", title="Lamp", host="Mara")
@@ -122,47 +118,6 @@ def job(tmp_path: Path) -> FakeJob:
     work = tmp_path / "work"
     work.mkdir()
     return FakeJob(work)
-
-
-class ScriptedTrainingEngine:
-    """An Engine whose adapter weighs a byte per step. `breaks[step]` is raised after that checkpoint, once."""
-
-    def __init__(self, base: Base, breaks: dict[int, DiaryError] | None = None) -> None:
-        self._base = base
-        self._breaks = dict(breaks or {})
-        self.steps: list[int] = []
-        self.plans: list[Plan] = []
-
-    def base(self, job: Watch) -> Base:
-        return self._base
-
-    def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
-        self.plans.append(plan)
-        points = list(plan.metrics) or [MetricPoint(step=0, tokens=0, eval_loss=3.0)]
-        weights = (plan.resume / "adapter_model.safetensors").read_bytes() if plan.resume else b""
-        for step in range(points[-1].step + 1, plan.request.steps + 1):
-            job.check()
-            weights += b"w"
-            self.steps.append(step)
-            points.append(MetricPoint(step=step, tokens=step * 100, train_loss=3 - step / 10, eval_loss=3 - step / 20))
-            if step % plan.request.checkpoint_every == 0 or step == plan.request.steps:
-                keep(self._checkpoint(plan, step, weights), step, points)
-                if error := self._breaks.pop(step, None):
-                    raise error
-        folder = plan.work / "adapter"
-        folder.mkdir(exist_ok=True)
-        (folder / "adapter_model.safetensors").write_bytes(weights)
-        (folder / "adapter_config.json").write_text("{}")
-        (folder / "loss.png").write_bytes(b"png")
-        return Trained(folder=folder, metrics=tuple(points), versions={"torch": "0"}, parameters={"adapted_layers": 4})
-
-    def _checkpoint(self, plan: Plan, step: int, weights: bytes) -> Path:
-        folder = plan.work / "run" / f"checkpoint-{step}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "adapter_model.safetensors").write_bytes(weights)
-        (folder / "optimizer.pt").write_bytes(b"momentum" + weights)
-        (folder / "training_args.bin").write_bytes(b"pickle")
-        return folder
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from shared.lease import Lease
 from shared.schemas import MetricPoint, TrainRequest
 from tests.fakes import FakeJob
 
-COMMAND = f"{sys.executable} -m tests.trainer.far_side"
+COMMAND = f"{sys.executable} -m tests.fakes counting"
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from shared.errors import (
 )
 from shared.schemas import Adapter, Dataset, DatasetRequest, Example, HostMethod, TrainRequest
 from shared.store import create_manifest, get_blob, load
-from tests.fakes import FakeJob, MemoryStore
-from tests.trainer.conftest import GUESTS, SHOW, ScriptedTrainingEngine, add_talk, small_talk
+from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
+from tests.trainer.conftest import GUESTS, SHOW, add_talk, small_talk
 
 WANTED = DatasetRequest(show="lamp", max_length=512)
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -21,7 +21,7 @@ from shared import keys
 from shared.errors import EngineFailedError
 from shared.schemas import Adapter, DatasetRequest, TrainRequest
 from shared.store import create_manifest, get_blob, load
-from tests.fakes import FakeJob, MemoryStore
+from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
 from tests.trainer.conftest import SHOW, add_talk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,18 +43,15 @@ TALKS = {
 }
 
 
-class SuddenDeath(FakeJob):
-    """A job whose engine is killed, without warning, at the first step after `after` has been stored."""
+def sudden_death(engine: TrainingEngine, store: MemoryStore, after: str) -> Callable[[FakeJob], None]:
+    """Kills the engine, without warning, at the first step after `after` has been stored."""
 
-    def __init__(self, work_dir: Path, engine: TrainingEngine, store: MemoryStore, after: str) -> None:
-        super().__init__(work_dir)
-        self._engine, self._store, self._after = engine, store, after
-
-    def check(self) -> None:
-        super().check()
-        if self._store.exists(self._after) and self._engine.process.pid:
-            for child in psutil.Process(self._engine.process.pid).children(recursive=True):
+    def at_check(job: FakeJob) -> None:
+        if store.exists(after) and engine.process.pid:
+            for child in psutil.Process(engine.process.pid).children(recursive=True):
                 os.kill(child.pid, signal.SIGKILL)
+
+    return at_check
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +82,7 @@ def test_two_steps_killed_after_the_first_checkpoint_and_resumed(engine: Trainin
     built = story.build(DatasetRequest(show="lamp", max_length=128), job=job, store=store, engine=engine)
     request = TrainRequest(show="lamp", dataset=built.dataset, steps=2, examples_per_step=1, checkpoint_every=1)
 
-    killed = SuddenDeath(job.work_dir, engine, store, after=keys.checkpoint("lamp", 1, 1))
+    killed = HookedFakeJob(job.work_dir, at_check=sudden_death(engine, store, after=keys.checkpoint("lamp", 1, 1)))
     with pytest.raises(EngineFailedError):
         story.train(request, job=killed, store=store, engine=engine)
     first = load(store, keys.checkpoint("lamp", 1, 1), Checkpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,28 +13,12 @@ from services.transcription.settings import Settings
 from shared import keys
 from shared.schemas import Recording, Show, Transcript
 from shared.store import create_manifest, load, put_blob
-from tests.fakes import FakeJob, MemoryStore
+from tests.fakes import MemoryStore
 from tests.transcription.conftest import lineage
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "transcription" / "bin" / "python"
 AUDIO = ROOT.parent / "shared" / "audio"
-
-
-class TimedJob(FakeJob):
-    """A job that remembers when each stage began."""
-
-    def __init__(self, work_dir: Path) -> None:
-        super().__init__(work_dir)
-        self.began: dict[str, float] = {}
-
-    def progress(self, stage: str, *rest, **more) -> None:
-        super().progress(stage, *rest, **more)
-        self.began.setdefault(stage, time.monotonic())
-
-    def seconds(self) -> dict[str, float]:
-        edges = [*self.began.values(), time.monotonic()]
-        return {stage: round(end - start, 1) for stage, start, end in zip(self.began, edges, edges[1:], strict=False)}
 
 
 @pytest.fixture(scope="session")

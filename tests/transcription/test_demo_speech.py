@@ -11,7 +11,8 @@ import pytest
 
 from services.transcription import job as story
 from shared.schemas import HostMethod, Role, SetHostRequest, TranscribeRequest
-from tests.transcription.real import ROOT, TimedJob, add, engine, flac, head, store_with
+from tests.fakes import TimedFakeJob
+from tests.transcription.real import ROOT, add, engine, flac, head, store_with
 from tests.transcription.scoring import said, word_error_rate, word_role_accuracy, word_speaker_accuracy
 
 __all__ = ["engine"]  # a fixture
@@ -37,7 +38,7 @@ def test_every_recording_has_two_speakers_and_the_host_set_once_is_found_in_all(
     store = store_with(flac(first, tmp_path / "audio.flac"), first.stem, host="Mara Quill")
     for path in rest:
         add(store, flac(path, tmp_path / "audio.flac"), path.stem)
-    job = TimedJob(tmp_path)
+    job = TimedFakeJob(tmp_path)
 
     for path in spoken:
         story.run(TranscribeRequest(show="houston", recording=path.stem), job=job, store=store, engine=engine)

@@ -19,8 +19,8 @@ from shared.schemas import (
     Voiceprint,
 )
 from shared.store import create_manifest, load, point
-from tests.fakes import FakeJob, MemoryStore
-from tests.transcription.conftest import GUEST_VECTOR, HOST_VECTOR, ScriptedSpeechEngine, add_recording, lineage
+from tests.fakes import GUEST_VECTOR, HOST_VECTOR, FakeJob, MemoryStore, ScriptedSpeechEngine
+from tests.transcription.conftest import add_recording, lineage
 
 REQUEST = TranscribeRequest(show="demo", recording="rec1")
 
@@ -168,24 +168,19 @@ def test_an_unknown_show_or_recording_says_how_to_make_one(store, job):
 
 
 def test_bad_audio_leaves_nothing_behind(store, job):
-    class Deaf(ScriptedSpeechEngine):
-        def transcribe(self, path, language, job):
-            raise BadAudioError("no speech was heard")
+    deaf = ScriptedSpeechEngine(fails=BadAudioError("no speech was heard"))
 
     with pytest.raises(BadAudioError):
-        story.run(REQUEST, job=job, store=store, engine=Deaf())
+        story.run(REQUEST, job=job, store=store, engine=deaf)
 
     assert store.list(keys.transcripts("demo")) == []
 
 
 def test_a_cancelled_job_writes_nothing(store, job):
-    class Slow(ScriptedSpeechEngine):
-        def diarise(self, path, speakers, job):
-            job.cancel()
-            return super().diarise(path, speakers, job)
+    slow = ScriptedSpeechEngine(before_diarising=job.cancel)
 
     with pytest.raises(JobCancelledError):
-        story.run(REQUEST, job=job, store=store, engine=Slow())
+        story.run(REQUEST, job=job, store=store, engine=slow)
 
     assert store.list(keys.transcripts("demo")) == []
 

@@ -12,8 +12,8 @@ from shared import keys
 from shared.errors import BadAudioError, BadInputError
 from shared.schemas import HostMethod, Role, SetHostRequest, TranscribeRequest, Transcript, Voiceprint
 from shared.store import load
-from tests.fakes import FakeJob
-from tests.transcription.real import TimedJob, add, engine, flac, flac_of_filter, head, joined, shared_audio, store_with
+from tests.fakes import FakeJob, TimedFakeJob
+from tests.transcription.real import add, engine, flac, flac_of_filter, head, joined, shared_audio, store_with
 from tests.transcription.scoring import said, word_error_rate, word_role_accuracy, word_speaker_accuracy
 
 __all__ = ["engine"]  # a fixture
@@ -25,7 +25,7 @@ def test_a_real_interview_has_two_speakers_the_right_words_and_after_one_answer_
     source = shared_audio("nasa-hwhap414-a.mp3")
     reference = json.loads(source.with_suffix(".reference.json").read_text())
     store = store_with(flac(source, tmp_path / "nasa.flac"))
-    job = TimedJob(tmp_path)
+    job = TimedFakeJob(tmp_path)
 
     result = story.run(TranscribeRequest(show="houston", recording="nasa"), job=job, store=store, engine=engine)
     guessed = head(store)
