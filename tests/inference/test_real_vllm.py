@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import struct
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +17,15 @@ from services.inference import job as story
 from services.inference.adapters import Base, fetch, read_base
 from services.inference.engine import Ask, VllmEngine
 from services.inference.settings import CPU_ENGINE, Settings
+from services.studio.local import BASE_MODEL, ROOT, prepare_base_model
 from shared import keys
 from shared.errors import EngineRefusedError, JobCancelledError
 from shared.schemas import Adapter, Episode, EpisodeRequest
 from shared.store import create_manifest, load
+from tests.conftest import demand_environments
 from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
 from tests.inference.conftest import SHOW, add_adapter
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = {name: ROOT / ".venvs" / name / "bin" / "python" for name in ("trainer", "engine-cpu")}
-MODEL = ROOT / ".local" / "models" / "smollm2-135m"
 RANK = 8
 BRIEF = EpisodeRequest(show=SHOW.slug, guest="Theo Vance", about="keeping bees on a city roof", words=70)
 
@@ -36,15 +34,16 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def real_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    for name, python in PYTHON.items():
-        if not python.exists():
-            pytest.skip(f"no {python.relative_to(ROOT)}: make it with `make .venvs/{name}/.installed`")
-    prepare = [str(PYTHON["trainer"]), "-m", "services.trainer.engine", "prepare", "--out", str(MODEL)]
-    subprocess.run(prepare, cwd=ROOT, check=True)
+    demand_environments("trainer", "engine-cpu")
+    prepare_base_model()
     folder = tmp_path_factory.mktemp("vllm")
     command = CPU_ENGINE.replace(".venvs/", f"{ROOT}/.venvs/")
     return Settings(
-        base_model=MODEL, engine_command=command, log_dir=folder, adapter_dir=folder / "adapters", max_model_len=1024
+        base_model=BASE_MODEL,
+        engine_command=command,
+        log_dir=folder,
+        adapter_dir=folder / "adapters",
+        max_model_len=1024,
     )
 
 
@@ -85,7 +84,7 @@ def store_with_lora(strength: float, base: Base) -> tuple[MemoryStore, Adapter]:
         "base_model_name_or_path": base.name,
     }
     return store, add_adapter(
-        store, f"lamp.r{int(100 * strength)}.c8", weights=random_lora(MODEL, strength), config=config, base=base
+        store, f"lamp.r{int(100 * strength)}.c8", weights=random_lora(BASE_MODEL, strength), config=config, base=base
     )
 
 
@@ -105,7 +104,7 @@ def test_an_episode_by_the_base_model_and_one_by_an_adapter(engine, real_setting
         assert episode.report.alternates and episode.report.starts_with_host
         assert (episode.report.empty_turns, episode.turns[-1].closing) == (0, True)
         assert 35 <= episode.report.words <= 105
-        assert episode.base_revision == read_base(MODEL).revision
+        assert episode.base_revision == read_base(BASE_MODEL).revision
     assert plain.turns[0].text != tuned.turns[0].text
 
 

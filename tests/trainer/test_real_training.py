@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 import pytest
 from safetensors.numpy import load as load_tensors
 
+from services.studio.local import BASE_MODEL, ROOT, prepare_base_model, venv_python
 from services.trainer import job as story
 from services.trainer.checkpoints import Checkpoint
 from services.trainer.engine import TrainingEngine
@@ -21,12 +21,11 @@ from shared import keys
 from shared.errors import EngineFailedError
 from shared.schemas import Adapter, DatasetRequest, TrainRequest
 from shared.store import create_manifest, get_blob, load
+from tests.conftest import demand_environments
 from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
 from tests.trainer.conftest import SHOW, add_talk
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venvs" / "trainer" / "bin" / "python"
-MODEL = ROOT / ".run" / "models" / "base"
+PYTHON = venv_python("trainer")
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -56,10 +55,9 @@ def sudden_death(engine: TrainingEngine, store: MemoryStore, after: str) -> Call
 
 @pytest.fixture(scope="module")
 def base_model() -> Path:
-    if not PYTHON.exists():
-        pytest.skip(f"no {PYTHON.relative_to(ROOT)}: make it with `make .venvs/trainer/.installed`")
-    subprocess.run([PYTHON, "-m", "services.trainer.engine", "prepare", "--out", MODEL], cwd=ROOT, check=True)
-    return MODEL
+    demand_environments("trainer")
+    prepare_base_model()
+    return BASE_MODEL
 
 
 @pytest.fixture
