@@ -225,7 +225,7 @@ class Jobs:
             "name": f"diary-{self.service}",
             "system_database_url": self._url,
             "executor_id": self._executor,
-            "application_version": APPLICATION_VERSION,
+            "application_version": f"{self.service}-{APPLICATION_VERSION}",  # one database may serve all services
             "log_level": "WARNING",
             "enable_otlp": False,
             "notification_listener_polling_interval_sec": 0.2,

@@ -71,7 +71,7 @@ def test_a_killed_engine_is_tried_again_and_its_service_survives(stack: Stack, c
     kit.assert_whole(kit.store_of(stack), asked, result)
 
 
-@pytest.mark.parametrize(("stage", "service"), zip(kit.STAGES, kit.ENGINES, strict=True))
+@pytest.mark.parametrize(("stage", "service"), list(zip(kit.STAGES, kit.ENGINES, strict=True)))
 def test_cancel_gives_the_engines_memory_back_within_five_seconds(stack: Stack, client: ServiceClient, stage, service):
     show = kit.create_show(client, f"cancel-{stage}")
     asked = kit.order(client, show)

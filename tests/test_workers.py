@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from services.studio.local import ROOT, Stack
+from services.studio.local import ROOT, SERVICES, Stack
 from services.studio.processes import Program
 from tests import kit
 from tests.conftest import free_port_base
@@ -23,11 +23,11 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path, postgres_url: str) -> Iterator[Pair]:
-    """A stack whose transcription has two workers; studio knows both."""
+    """A stack on one Postgres for all services, whose transcription has two workers; studio knows both."""
     port = free_port_base(16) + 160
     here, there = f"http://127.0.0.1:{port + 2}", f"http://127.0.0.1:{port + 14}"
     settings = {
-        "TRANSCRIPTION_DATABASE_URL": postgres_url,
+        **{f"{service.upper()}_DATABASE_URL": postgres_url for service in SERVICES},
         "TRANSCRIPTION_SILENT_AFTER_S": "3",
         "STUDIO_TRANSCRIPTION_URL": f"{here} {there}",
     }
