@@ -52,6 +52,7 @@ T = TypeVar("T")
 APPLICATION_VERSION = "1"
 WATCH_S = 0.5
 LIST_PAGE = 200
+DATABASE_TROUBLES = (sa.exc.SQLAlchemyError, dbos_error.DBOSException, OSError)
 
 _STATES = {
     "ENQUEUED": JobState.QUEUED,
@@ -386,7 +387,7 @@ class Jobs:
                 continue
             try:
                 known = DBOS.list_workflows(workflow_ids=mine, load_input=False, load_output=False)
-            except sa.exc.SQLAlchemyError as error:
+            except DATABASE_TROUBLES as error:
                 log.warning("the job database does not answer: %s", error)
                 continue
             for status in known:
@@ -402,7 +403,7 @@ class Jobs:
             try:
                 self.board.heartbeat(self._executor, time.time())
                 self._take_over(time.time() - self._settings.silent_after_s)
-            except sa.exc.SQLAlchemyError as error:
+            except DATABASE_TROUBLES as error:
                 log.warning("the job database does not answer: %s", error)
 
     def _take_over(self, since: float) -> None:

@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from shared import keys
 from shared.errors import BadInputError, DiaryError, StoreUnavailableError
 from shared.jobs import Handler, Jobs
 from shared.lease import Lease
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 SSE_POLL_S = 0.4
 STORE_RETRY_S = 2.0
+STORE_CHECK_S = 15.0
 _KEY = re.compile(r"^[A-Za-z0-9._:-]{8,160}$")
 MAX_BODY_BYTES = 1024 * 1024
 UPLOADS = "/v1/uploads"
@@ -61,7 +63,7 @@ class Engine(Protocol):
 
 
 class Readiness:
-    """Whether the store was found safe; asked again until it is."""
+    """Whether the store was found safe, and answers; asked again and again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -76,6 +78,15 @@ class Readiness:
         except DiaryError as error:
             if str(error) != str(self.problem):
                 log.warning("not ready: %s", error)
+            self.problem = error
+
+    def check_again(self) -> None:
+        """After the probe has passed: whether the store still answers."""
+        try:
+            self._store.exists(keys.probe("alive"))
+            self.problem = None
+        except DiaryError as error:
+            log.warning("not ready: %s", error)
             self.problem = error
 
     def demand(self) -> None:
@@ -110,7 +121,7 @@ def job_service(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(jobs.start)
-        checking = asyncio.create_task(_check_until_ready(readiness))
+        checking = asyncio.create_task(_keep_checking(readiness))
         log.info("service is up", extra={"version": VERSION})
         yield
         checking.cancel()
@@ -290,11 +301,14 @@ def _health_door(name: str, readiness: Readiness, metrics: Metrics, engines: Map
     return router
 
 
-async def _check_until_ready(readiness: Readiness) -> None:
+async def _keep_checking(readiness: Readiness) -> None:
     while readiness.problem is not None:
         await asyncio.to_thread(readiness.check)
         if readiness.problem is not None:
             await asyncio.sleep(STORE_RETRY_S)
+    while True:
+        await asyncio.sleep(STORE_RETRY_S if readiness.problem else STORE_CHECK_S)
+        await asyncio.to_thread(readiness.check_again)
 
 
 # ---- problems and traces -------------------------------------------------------------------------------------------

@@ -31,7 +31,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from shared import keys
-from shared.errors import ArtifactMissingError, BadInputError, ConflictError, DiaryError, JobCancelledError
+from shared.errors import (
+    ArtifactMissingError,
+    BadInputError,
+    ConflictError,
+    DiaryError,
+    JobCancelledError,
+    StoreUnavailableError,
+)
 
 if TYPE_CHECKING:
     from services.inference.adapters import AdapterFiles
@@ -96,6 +103,17 @@ class MemoryStore:
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+
+class AwayStore(MemoryStore):
+    """A store that answers nothing while `away` is set."""
+
+    away = False
+
+    def exists(self, key: str) -> bool:
+        if self.away:
+            raise StoreUnavailableError("the object store does not answer; start it with `make up`")
+        return super().exists(key)
 
 
 class TwoWinnersStore(MemoryStore):

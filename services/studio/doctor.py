@@ -12,7 +12,7 @@ from services.studio.local import SERVICES, Stack
 from services.studio.processes import demand_free_port
 from shared.errors import ConflictError
 
-NEEDED_DISK_GB = 15
+NEEDED_DISK_GB = 10
 PYTHONS = ((3, 11), (3, 12))
 
 

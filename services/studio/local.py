@@ -139,7 +139,8 @@ class Stack:
             shared |= {f"STUDIO_{other.upper()}_URL": self.url(other) for other in SERVICES if other != "studio"}
             shared["STUDIO_SERVICE_TOKEN"] = self._service_token()
         if name in ("trainer", "inference"):
-            shared[f"{prefix}_BASE_MODEL"] = str(self.base_model)
+            name_of_setting = f"{prefix}_BASE_MODEL"
+            shared[name_of_setting] = os.environ.get(name_of_setting, str(self.base_model))
         if name == "inference":
             shared["INFERENCE_ADAPTER_DIR"] = str(home / "adapters")
         return {**shared, **self.settings}

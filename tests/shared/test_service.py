@@ -11,11 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
-from shared.errors import BadAudioError
-from shared.service import JobRoute, job_service
+from shared.errors import BadAudioError, StoreUnavailableError
+from shared.service import JobRoute, Readiness, job_service
 from shared.settings import ServiceSettings
 from shared.tokens import Role, TokenBook, new_token
-from tests.fakes import MemoryStore, TwoWinnersStore
+from tests.fakes import AwayStore, MemoryStore, TwoWinnersStore
 
 TRACE = "ab" * 16
 
@@ -199,3 +199,19 @@ def test_a_body_is_not_read_for_strangers_nor_beyond_its_limit(door):
     assert client.post("/v1/episodes", content=flood).status_code == 401
     refused = client.post("/v1/episodes", content=flood, headers=tokens["ed"])
     assert refused.status_code == 422 and "/v1/uploads" in refused.json()["detail"]
+
+
+def test_readiness_follows_the_store_down_and_up_again():
+    store = AwayStore()
+    readiness = Readiness(store)
+    readiness.check()
+    readiness.demand()
+
+    store.away = True
+    readiness.check_again()
+    with pytest.raises(StoreUnavailableError, match="make up"):
+        readiness.demand()
+
+    store.away = False
+    readiness.check_again()
+    readiness.demand()
