@@ -29,6 +29,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos import error as dbos_error
 from pydantic import BaseModel
 
+from shared.database import database_url, engine_options
 from shared.errors import (
     ConflictError,
     DiaryError,
@@ -204,7 +205,7 @@ class Jobs:
         self._running: dict[str, RunningJob] = {}
         self._slots = threading.BoundedSemaphore(settings.concurrency)
         self._executor = f"{service}-{settings.worker}"
-        self._url = _database_url(service, settings)
+        self._url = database_url(service, settings)
         self.board = ProgressBoard(self._url)
         self._dbos: DBOS | None = None
 
@@ -225,6 +226,7 @@ class Jobs:
         config: DBOSConfig = {
             "name": f"diary-{self.service}",
             "system_database_url": self._url,
+            "db_engine_kwargs": engine_options(self._url),
             "executor_id": self._executor,
             "application_version": f"{self.service}-{APPLICATION_VERSION}",  # one database may serve all services
             "log_level": "WARNING",
@@ -473,10 +475,3 @@ def _ticket_of(status: Any) -> Ticket:
 
 def _time(epoch_ms: int | None) -> datetime:
     return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)
-
-
-def _database_url(service: str, settings: ServiceSettings) -> str:
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{(settings.state_dir / f'{service}.sqlite').absolute()}"

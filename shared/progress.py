@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.database import engine_options
 from shared.schemas import Progress
 
 POST_EVERY_S = 0.4
@@ -58,7 +59,7 @@ class ProgressBoard:
 
     def open(self) -> None:
         waits = {"timeout": 30} if self._url.startswith("sqlite") else {}
-        self._engine = sa.create_engine(self._url, connect_args=waits, pool_pre_ping=True)
+        self._engine = sa.create_engine(self._url, connect_args=waits, pool_pre_ping=True, **engine_options(self._url))
         _tables.create_all(self._engine)
 
     def close(self) -> None:
