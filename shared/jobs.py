@@ -379,6 +379,11 @@ class Jobs:
             job.check()
             time.sleep(0.1)
 
+    @property
+    def _own_work_dir(self) -> Path:
+        """No other worker writes here, not even the one that takes a job of ours over."""
+        return self._settings.work_dir / self._executor
+
     # ---- watching ------------------------------------------------------------------------------------------------
 
     def _watch_forever(self) -> None:
@@ -419,11 +424,6 @@ class Jobs:
             if not DBOS.list_workflows(executor_id=worker, status="PENDING", limit=1, load_input=False):
                 self.board.forget_worker(worker, since)
 
-    @property
-    def _own_work_dir(self) -> Path:
-        """No other worker writes here, not even the one that takes a job of ours over."""
-        return self._settings.work_dir / self._executor
-
     # ---- reading -------------------------------------------------------------------------------------------------
 
     @property
@@ -438,10 +438,7 @@ class Jobs:
         return request.model_validate(one.request) == request.model_validate(other.request)
 
     def _status(self, job_id: str) -> Any | None:
-        try:
-            found = DBOS.list_workflows(workflow_ids=[job_id])
-        except dbos_error.DBOSNonExistentWorkflowError:
-            return None
+        found = DBOS.list_workflows(workflow_ids=[job_id])
         return found[0] if found else None
 
     def _as_job(self, status: Any) -> Job:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from services.studio.local import ROOT, Stack, venv_python
+from shared.client import ServiceClient
 from shared.store import S3Store
+from tests.fakes import FakeJob
 
 SHARED = ROOT.parent / "shared"
 
@@ -75,3 +77,19 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> FakeJob:
+    """A job with a work folder of its own."""
+    work = tmp_path / "work"
+    work.mkdir()
+    return FakeJob(work)
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[ServiceClient]:
+    """Talks to studio of the module's stack, as admin."""
+    client = ServiceClient("studio", stack.url("studio"), stack.admin_token())
+    yield client
+    client.close()

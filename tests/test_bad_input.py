@@ -36,13 +36,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down()
 
 
-@pytest.fixture
-def client(stack: Stack) -> Iterator[ServiceClient]:
-    client = kit.studio_client(stack)
-    yield client
-    client.close()
-
-
 def wav(seconds: float, loudness: float) -> bytes:
     """A 16 kHz mono tone."""
     file = io.BytesIO()

@@ -32,13 +32,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down()
 
 
-@pytest.fixture
-def client(stack: Stack) -> Iterator[ServiceClient]:
-    client = kit.studio_client(stack)
-    yield client
-    client.close()
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_killed_at_every_stage_and_started_again_loses_nothing(stack: Stack, client: ServiceClient, service):
     show = kit.create_show(client, f"kill-{service}")

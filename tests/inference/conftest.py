@@ -18,7 +18,7 @@ from shared.lease import Lease
 from shared.render import Renderer, renderer_for
 from shared.schemas import Adapter, Lineage, Show
 from shared.store import create_manifest, put_blob
-from tests.fakes import TINY_BASE, FakeJob, MemoryStore
+from tests.fakes import TINY_BASE, MemoryStore
 from tests.shared.test_render import base_model
 
 SHOW = Show(slug="lamp", title="The Lamp Room", host="Mara Quill")
@@ -112,13 +112,6 @@ def settings(tmp_path: Path, base_folder: Path) -> Settings:
         max_model_len=4096,
         ready_timeout_s=20,
     )
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> FakeJob:
-    work = tmp_path / "work"
-    work.mkdir()
-    return FakeJob(work)
 
 
 @pytest.fixture

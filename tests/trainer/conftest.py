@@ -23,7 +23,7 @@ from shared.schemas import (
     Turn,
 )
 from shared.store import create_manifest, point
-from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
+from tests.fakes import MemoryStore, ScriptedTrainingEngine
 from tests.shared.test_render import base_model
 
 SHOW = Show(slug="lamp", title="Lamp", host="Mara")
@@ -111,13 +111,6 @@ def base(tmp_path: Path) -> Base:
 @pytest.fixture
 def renderer(base: Base) -> Renderer:
     return renderer_for(base.folder)
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> FakeJob:
-    work = tmp_path / "work"
-    work.mkdir()
-    return FakeJob(work)
 
 
 @pytest.fixture
