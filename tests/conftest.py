@@ -71,7 +71,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("pg")
     for parent in (folder, *folder.parents):
         if os.geteuid() == 0 and str(parent).startswith("/tmp"):
-            parent.chmod(0o755)
+            parent.chmod(parent.stat().st_mode | 0o055)
     server = pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
         yield server.get_uri()
