@@ -1,25 +1,10 @@
-# One environment per service under .venvs/, from pinned files. Needs only python3 (3.11 or 3.12) with pip and venv.
-#
-# Which torch: with nothing said, the package index's own build, which brings CUDA (several GB). A CPU build is taken
-# from a folder of wheels named in PIP_FIND_LINKS, or with UV_TORCH_BACKEND=cpu. On a GPU host say CUDA=1, so that
-# transcription gets the torch that fits its engine too. All other settings of uv (UV_INDEX, UV_CACHE_DIR, ...) hold.
+# What a person asks for; `make help` lists it. How the environments are made: services/environments.mk.
 
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+include services/environments.mk
+.DEFAULT_GOAL := help
 
-PYTHON ?= python3
-UV_VERSION := 0.13.9
-
-SERVICES := studio ingest transcription trainer inference
-PRODUCT := $(SERVICES) engine-cpu
-ENVIRONMENTS := $(PRODUCT) demo dev
-
-$(foreach name,$(SERVICES),$(eval requirements_$(name) := services/$(name)/requirements.txt))
-requirements_engine-cpu := services/inference/requirements-engine-cpu.txt
-requirements_demo := examples/requirements.txt
-requirements_dev := tests/requirements.txt
-
-.PHONY: help install install-demo lock format check test test-slow demo up down clean
+.PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
+	env pull models images push
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -44,6 +29,34 @@ test: $(ENVIRONMENTS:%=.venvs/%/.installed) ## unit tests in seconds, then a tin
 test-slow: $(ENVIRONMENTS:%=.venvs/%/.installed) ## kills of real engines, real speech: minutes
 	.venvs/dev/bin/python -m pytest -m slow
 
+test-compose: .venvs/dev/.installed .venvs/demo/.installed ## build all images and live in them: demo, restarts, moves; half an hour
+	.ci/with-docker .venvs/dev/bin/python -m tests.containers full
+
+test-compose-light: .venvs/dev/.installed ## the same for the S3 server, studio and ingest: minutes
+	.ci/with-docker .venvs/dev/bin/python -m tests.containers light
+
+env: ## what `docker compose up` needs: .env to edit, and random secrets in secrets/ (HF_TOKEN=... goes there too)
+	@$(PYTHON) -m services.studio.env
+
+pull: ## fetch the images of others; ours too, where IMAGE_PREFIX names your registry
+	docker compose pull --ignore-buildable
+	@prefix=$${IMAGE_PREFIX:-$$(sed -n 's/^IMAGE_PREFIX=//p' .env 2> /dev/null)}; \
+		if [ -n "$$prefix" ]; then PULL_POLICY=missing docker compose pull $(SERVICES); else docker compose build --pull; fi
+
+models: ## fetch every model at its pinned revision, with size and licence; afterwards HF_HUB_OFFLINE=1 may be set
+	@for name in transcription trainer; do docker compose run --rm --no-deps $$name python -m services.$$name.app models; done
+
+images: .venvs/dev/.installed ## build all images (IMAGE_PREFIX=... VERSION=...) and write what is in each to dist/NAME.cdx.json
+	docker compose build
+	@mkdir -p dist
+	@for image in $$(docker compose config --images $(SERVICES) | grep -v @sha256); do \
+		name=$${image##*/}; name=$${name%%:*}; echo "listing $$image"; \
+		SYFT_CHECK_FOR_APP_UPDATE=false .venvs/dev/bin/syft scan --quiet docker:$$image --output cyclonedx-json=dist/$$name.cdx.json; \
+	done
+
+push: ## send our images to the registry that IMAGE_PREFIX names
+	docker compose push $(SERVICES)
+
 format: .venvs/dev/.installed ## lay out the code and repair what a tool can
 	.venvs/dev/bin/ruff check --fix shared services tests examples
 	.venvs/dev/bin/ruff format shared services tests examples
@@ -59,9 +72,6 @@ lock: .venvs/uv/.installed ## pin pyproject.toml's extras into the requirements 
 clean: ## remove the environments and the tools' caches, never data
 	rm -rf .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-UV := .venvs/uv/bin/uv
-FIND_LINKS := $(foreach folder,$(PIP_FIND_LINKS),--find-links $(folder))
-
 # Pins go without torch's build (+cpu), so that each machine may choose its own. An unchanged file keeps its time.
 compile = cp -f $(requirements_$(1)) $(requirements_$(1)).new 2> /dev/null || true; \
 	$(UV) pip compile pyproject.toml --extra $(1) --output-file $(requirements_$(1)).new --quiet $(FIND_LINKS) \
@@ -70,49 +80,3 @@ compile = cp -f $(requirements_$(1)) $(requirements_$(1)).new 2> /dev/null || tr
 	cmp -s $(requirements_$(1)).new $(requirements_$(1)) && rm $(requirements_$(1)).new || \
 	mv $(requirements_$(1)).new $(requirements_$(1));
 without_engine-cpu := --no-emit-package torchaudio
-
-# An environment is made anew when its file changes, so that it holds nothing else; the stamp comes last. The pinned
-# files name no CUDA library: the second install adds what this machine's torch needs. `--project /` keeps the rules of
-# pyproject.toml for `make lock` out of it.
-UV_INSTALL = $(UV) --project / pip install --quiet $(FIND_LINKS) --python $(@D)
-define environment
-cuda_$(1) := $$(and $$(CUDA),$$(wildcard $$(requirements_$(1):.txt=-cuda.txt)))
-.venvs/$(1)/.installed: $$(requirements_$(1)) | .venvs/uv/.installed
-	@echo "installing $$(@D)"
-	@$(UV) venv --quiet --clear --python .venvs/uv/bin/python $$(@D)
-	@$$(UV_INSTALL) --no-deps --requirement $$< $$(addprefix --overrides ,$$(cuda_$(1)))
-	@! torch=$$$$(grep ^torch== $$(or $$(cuda_$(1)),$$<)) || $$(UV_INSTALL) "$$$$torch"
-	@$$(finish_$(1))
-	@touch $$@
-endef
-$(foreach name,$(ENVIRONMENTS),$(eval $(call environment,$(name))))
-
-# torchaudio's wheel is linked to CUDA; without that part it is plain Python, which is all that whisperX uses of it.
-finish_transcription = rm -f $(@D)/lib/python3*/site-packages/torchaudio/lib/*.so
-
-# The `diary` command, from wherever it is called.
-define finish_studio
-printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/bin/python" -m services.studio.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(@D)" \
-	> $(@D)/bin/diary && chmod +x $(@D)/bin/diary
-endef
-
-# vLLM is linked to libnuma. Where the system has none, Debian's package is unpacked into the environment: no root.
-define finish_engine-cpu
-$(HAS_LIBNUMA) 2> /dev/null || { $(LIBNUMA); } || \
-	{ echo 'vLLM needs libnuma: apt-get install libnuma1, or dnf install numactl-libs' >&2; exit 1; }
-endef
-HAS_LIBNUMA = $(@D)/bin/python -c 'import ctypes; ctypes.CDLL("libnuma.so.1")'
-APT = apt-get --quiet=2 -o Dir::State::Lists=$(CURDIR)/$(@D)/apt/lists -o Dir::Cache=$(CURDIR)/$(@D)/apt/cache \
-	-o APT::Sandbox::User=
-LIBNUMA = mkdir -p $(@D)/apt/lists/partial $(@D)/apt/cache/archives/partial && \
-	(cd $(@D)/apt && $(APT) update && $(APT) download libnuma1 && dpkg -x libnuma1_*.deb ..) && rm -rf $(@D)/apt && \
-	echo "import ctypes, glob, sys; ctypes.CDLL(glob.glob(sys.prefix + '/usr/lib/*/libnuma.so.1')[0])" \
-		> $$(echo $(@D)/lib/python3*/site-packages)/libnuma.pth && $(HAS_LIBNUMA)
-
-.venvs/uv/.installed:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
-		{ echo 'Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ...' >&2; exit 1; }
-	@echo "installing $(@D)"
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@touch $@

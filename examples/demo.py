@@ -83,8 +83,15 @@ def run(stack: Stack, watch: Stopwatch) -> dict[str, Any]:
     prepare_base_model(say=say)
     stack.up(say=lambda line: say(f"  {line}"))
 
+    return story(ServiceClient("studio", stack.url("studio"), stack.admin_token()), spoken, watch)
+
+
+def story(client: ServiceClient, spoken: Sequence[Spoken], watch: Stopwatch) -> dict[str, Any]:
+    """The whole story told to a studio, wherever it runs; returns the figures.
+
+    raises   DiaryError if a step fails, or if what holds by construction does not hold
+    """
     show = Show.model_validate_json((EXAMPLES / "show.json").read_text())
-    client = ServiceClient("studio", stack.url("studio"), stack.admin_token())
     client.call("POST", "/v1/shows", json=json.loads((EXAMPLES / "show.json").read_text()))
 
     watch.enter("ingest")
