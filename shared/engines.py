@@ -62,9 +62,11 @@ class EngineProcess:
     command       program and arguments
     lease         held as long as the process lives; None where the engine has a device of its own
     environment   added to ours for the child
-    log_file      stderr (and stray prints) of the child
+    log_file      stderr (and stray prints) of the child; a server's stdout too
     idle_s        seconds without work after which the engine is stopped
     """
+
+    answers_on_stdout = True
 
     def __init__(
         self,
@@ -153,7 +155,7 @@ class EngineProcess:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "shared.leash", str(reading), *self._command],
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
+                    stdout=subprocess.PIPE if self.answers_on_stdout else log_stream,
                     stderr=log_stream,
                     start_new_session=True,
                     pass_fds=[reading, *inherited],
@@ -275,6 +277,8 @@ class PipeEngine(EngineProcess):
 class ServerEngine(EngineProcess):
     """An engine with an HTTP server of its own (vLLM); `wait_until` polls its health while watching the job."""
 
+    answers_on_stdout = False
+
     def wait_until(self, ready: Callable[[], bool], job: Watch, *, timeout_s: float) -> None:
         start = time.monotonic()
         while not ready():
@@ -289,23 +293,12 @@ class ServerEngine(EngineProcess):
             job.progress(f"starting {self.name}", note=f"{waited:.0f} s")
             time.sleep(POLL_S)
 
-    def _start(self, job: Watch) -> None:
-        super()._start(job)
-        assert self._process and self._process.stdout
-        threading.Thread(target=_drain, args=(self._process.stdout,), daemon=True).start()
-
 
 def _pump(stream: Any, lines: queue.Queue[bytes | None]) -> None:
     with suppress(ValueError, OSError):
         for line in stream:
             lines.put(line)
     lines.put(None)
-
-
-def _drain(stream: Any) -> None:
-    with suppress(ValueError, OSError):
-        while stream.read(65536):
-            pass
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.engines import PipeEngine
+from shared.engines import PipeEngine, ServerEngine
 from shared.errors import BadInputError, EngineFailedError, JobCancelledError
 from shared.lease import Lease
 from tests.fakes import FakeJob
@@ -50,6 +50,17 @@ def test_a_call_returns_the_result_and_relays_progress_and_events(engine: PipeEn
 def test_prints_of_libraries_do_not_break_the_protocol(engine: PipeEngine, job: FakeJob, tmp_path: Path):
     assert engine.call("chatter", {}, job) == {"fine": True}
     assert "download bar" in (tmp_path / "toy.log").read_text()
+
+
+def test_what_a_server_prints_is_in_its_log(tmp_path: Path, job: FakeJob):
+    log_file = tmp_path / "server.log"
+    script = "import sys, time; print('why it broke', flush=True); time.sleep(60)"
+    server = ServerEngine("server", [sys.executable, "-c", script], lease=None, log_file=log_file)
+
+    with server.working(job):
+        server.wait_until(lambda: "why it broke" in log_file.read_text(), job, timeout_s=20)
+
+    server.stop()
 
 
 def test_a_refusal_keeps_its_kind_and_the_engine_stays_warm(engine: PipeEngine, job: FakeJob):
