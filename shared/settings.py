@@ -7,10 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 
-class StoreSettings(BaseSettings):
+class DiarySettings(BaseSettings):
+    """Variables, and below them files: a secret may lie in DIARY_SECRETS_DIR, named as its variable in lower case."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = os.environ.get("DIARY_SECRETS_DIR")
+        files = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder else ()
+        return (init_settings, env_settings, *files)
+
+
+class StoreSettings(DiarySettings):
     """The object store; the same variables for every service."""
 
     model_config = SettingsConfigDict(env_prefix="S3_", frozen=True)
@@ -21,7 +40,37 @@ class StoreSettings(BaseSettings):
     secret_key: SecretStr = Field(default=SecretStr(""), description="S3 secret key")
 
 
-class ServiceSettings(BaseSettings):
+class ModelsFolder(DiarySettings):
+    """Where models lie; the same variable for every service."""
+
+    model_config = SettingsConfigDict(populate_by_name=True)
+
+    models_dir: Path = Field(
+        default=Path(".run/models"),
+        validation_alias="DIARY_MODELS_DIR",
+        description="folder of all models, shared by transcription, trainer and inference",
+    )
+
+
+class HubSettings(ModelsFolder):
+    """The model hub; its own library knows the same variables."""
+
+    model_config = SettingsConfigDict(env_prefix="HF_", frozen=True)
+
+    offline: bool = Field(
+        default=False, validation_alias="HF_HUB_OFFLINE", description="never download: models are there, or an error"
+    )
+    token: SecretStr | None = Field(default=None, description="the hub's token, for models with conditions to accept")
+    token_path: Path | None = Field(default=None, description="file that holds the token, instead of the token itself")
+
+    @property
+    def token_at_hand(self) -> bool:
+        if self.token and self.token.get_secret_value().strip():
+            return True
+        return self.token_path is not None and self.token_path.is_file() and self.token_path.stat().st_size > 1
+
+
+class ServiceSettings(ModelsFolder):
     """What every service needs to run; subclasses set `env_prefix` to their name, e.g. TRANSCRIPTION_."""
 
     model_config = SettingsConfigDict(frozen=True)
@@ -48,6 +97,7 @@ class ServiceSettings(BaseSettings):
         return {
             "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1)),
+            "HF_HUB_OFFLINE": "1",  # what comes from the hub, shared/hub.py has brought
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "DO_NOT_TRACK": "1",
             "PYANNOTE_METRICS_ENABLED": "0",

@@ -24,8 +24,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -45,13 +46,14 @@ if TYPE_CHECKING:
     from services.inference.engine import Ask, Candidate
     from services.ingest.audio import Converted
     from services.ingest.metadata import Downloaded
-    from services.trainer.base import Base
     from services.trainer.plan import KeepCheckpoint, Plan, Trained
     from services.transcription.diarisation import Span
     from services.transcription.hearing import Heard, Voice, Voices
     from shared.engines import Reporter, Watch
+    from shared.models import Base
     from shared.render import Renderer
     from shared.schemas import Word
+    from shared.store import Stored
 
 T = TypeVar("T")
 
@@ -60,11 +62,30 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """A Store in a dict, with the same promises as the real one."""
+    """A Store in a dict, with the same promises as the real one.
+
+    written   when an object was written; what tests put in is new
+    parts     name of a write that broke off -> when it began
+    """
 
     def __init__(self, objects: dict[str, bytes] | None = None) -> None:
         self.objects = dict(objects or {})
+        self.written: dict[str, datetime] = {}
+        self.parts: dict[str, datetime] = {}
         self._guard = threading.Lock()
+
+    def grow_old(self, hours: float) -> None:
+        """Let time pass for all that is stored now."""
+        for key in self.objects:
+            self.written[key] = self._modified(key) - timedelta(hours=hours)
+
+    def _stored(self, key: str) -> Stored:
+        from shared.store import Stored
+
+        return Stored(len(self.objects[key]), self._modified(key))
+
+    def _modified(self, key: str) -> datetime:
+        return self.written.get(key, datetime.now(UTC))
 
     def get(self, key: str) -> bytes:
         return self.read(key)[0]
@@ -88,12 +109,21 @@ class MemoryStore:
             if key not in self.objects or hashlib.md5(self.objects[key]).hexdigest() != tag:
                 raise ConflictError(f"{key} was changed by somebody else meanwhile")
             self.objects[key] = data
+            self.written.pop(key, None)
 
     def put_stream(self, key: str, stream: BinaryIO, media_type: str) -> None:
         self.objects[key] = stream.read()
+        self.written.pop(key, None)
 
     def fetch(self, key: str, path: Path) -> None:
         path.write_bytes(self.get(key))
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        data = self.get(key)
+        yield from (data[at : at + 1000] for at in range(0, len(data), 1000))
+
+    def stat(self, key: str) -> Stored | None:
+        return self._stored(key) if key in self.objects else None
 
     def exists(self, key: str) -> bool:
         return key in self.objects
@@ -101,8 +131,18 @@ class MemoryStore:
     def list(self, prefix: str) -> list[str]:
         return sorted(key for key in self.objects if key.startswith(prefix))
 
+    def sizes(self, prefix: str) -> dict[str, Stored]:
+        return {key: self._stored(key) for key in self.list(prefix)}
+
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+        self.written.pop(key, None)
+
+    def broken_off(self, before: datetime) -> tuple[str, ...]:
+        return tuple(sorted(name for name, began in self.parts.items() if began < before))
+
+    def drop_broken_off(self, name: str) -> None:
+        self.parts.pop(name, None)
 
 
 class AwayStore(MemoryStore):
@@ -125,6 +165,13 @@ class TwoWinnersStore(MemoryStore):
 
     def replace(self, key: str, data: bytes, tag: str) -> None:
         self.objects[key] = data
+
+
+class HugeStore(MemoryStore):
+    """A store whose objects are said to be larger than any disk."""
+
+    def _stored(self, key: str) -> Stored:
+        return super()._stored(key)._replace(bytes=10**18)
 
 
 class FullDiskStore(MemoryStore):
@@ -427,7 +474,7 @@ class ScriptedTrainingEngine:
         return folder
 
 
-TINY_BASE = {"name": "tests/tiny", "revision": "r" * 64}
+TINY_BASE: dict[str, Any] = {"folder": Path("base"), "name": "tests/tiny", "revision": "r" * 64, "context": 2048}
 
 
 class ScriptedVllmEngine:
@@ -437,9 +484,6 @@ class ScriptedVllmEngine:
     """
 
     def __init__(self, renderer: Renderer, script: Sequence[str | BaseException] = ()) -> None:
-        from services.inference.adapters import Base
-
-        self.base = Base(**TINY_BASE)
         self.renderer = renderer
         self.script: list[str | BaseException] = list(script)
         self.asked: list[tuple[str | None, Ask]] = []
@@ -447,6 +491,11 @@ class ScriptedVllmEngine:
         self.wanted_once = False
         self.before: Callable[[int], None] = lambda request: None
         self.after: Callable[[int], None] = lambda request: None
+
+    def base(self, job: Watch) -> Base:
+        from shared.models import Base
+
+        return Base(**TINY_BASE)
 
     def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
         from services.inference.engine import Candidate
@@ -532,6 +581,118 @@ class FakeSite(SimpleHTTPRequestHandler):
                 self.wfile.write(b"\xff\xfb" + bytes(65534))
         except OSError:
             return
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+# ---- a model hub -----------------------------------------------------------------------------------------------------
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SMALL_TEXTS = (".json", ".jinja", ".md")  # kept in git; everything else in a store for large files, as the hub does
+
+
+class FakeHub(ThreadingHTTPServer):
+    """The part of the hub's API that a download uses. Large files lie at another host, as the real ones do.
+
+    models        repository -> file name -> content, all at COMMIT
+    sizes         what the hub claims of a file, where that is not its real size
+    gated         repositories whose conditions must be accepted: only `token` lets in
+    stall_after   bytes of a large file after which the server waits for `go`
+    sent          paths that were asked for, with the Range and Authorization of each
+    """
+
+    daemon_threads = True
+
+    def __init__(self, models: dict[str, dict[str, bytes]]) -> None:
+        super().__init__(("127.0.0.1", 0), FakeHubDoor)
+        self.models = models
+        self.sizes: dict[str, int] = {}
+        self.gated: set[str] = set()
+        self.token = "hf_good"
+        self.stall_after: int | None = None
+        self.go = threading.Event()
+        self.sent: list[tuple[str, str | None, str | None]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def asked(self, part: str) -> list[str | None]:
+        """Ranges of the requests for paths with `part` in them."""
+        return [span for path, span, _ in self.sent if part in path]
+
+
+class FakeHubDoor(BaseHTTPRequestHandler):
+    server: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        self.server.sent.append((f"{self.command} {path}", self.headers["Range"], self.headers["Authorization"]))
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["api", "models"] and "/".join(parts[2:4]) in self.server.models:
+            self._tell("/".join(parts[2:4]), parts[-1])
+        elif parts[0] == "stored":
+            self._send(self.server.models["/".join(parts[1:3])][parts[3]])
+        elif parts[2:3] == ["resolve"] and parts[4] in self.server.models.get("/".join(parts[:2]), {}):
+            self._resolve("/".join(parts[:2]), parts[4])
+        else:
+            self._refuse(401, "RepoNotFound")
+
+    def _tell(self, repository: str, revision: str) -> None:
+        if revision != COMMIT:
+            return self._refuse(404, "RevisionNotFound")
+        gated = "manual" if repository in self.server.gated else False
+        files = self.server.models[repository]
+        siblings = [self._sibling(name, data) for name, data in files.items()]
+        card = {"license": "mit"}
+        about = {"id": repository, "sha": COMMIT, "gated": gated, "cardData": card, "siblings": siblings}
+        self._answer(200, {"Content-Type": "application/json"}, json.dumps(about).encode())
+
+    def _sibling(self, name: str, data: bytes) -> dict[str, Any]:
+        size, digest = self.server.sizes.get(name, len(data)), hashlib.sha256(data).hexdigest()
+        large = {} if name.endswith(SMALL_TEXTS) else {"lfs": {"sha256": digest, "size": size, "pointerSize": 130}}
+        return {"rfilename": name, "size": size, "blobId": digest[:40], **large}
+
+    def _resolve(self, repository: str, name: str) -> None:
+        if repository in self.server.gated and self.headers["Authorization"] != f"Bearer {self.server.token}":
+            return self._refuse(403, "GatedRepo")
+        data = self.server.models[repository][name]
+        about = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(data).hexdigest()}"'}
+        if name.endswith(SMALL_TEXTS):
+            return self._send(data, about)
+        place = f"http://localhost:{self.server.server_port}/stored/{repository}/{name}"
+        self._answer(302, {**about, "X-Linked-Size": str(len(data)), "Location": place}, b"")
+
+    def _send(self, data: bytes, headers: dict[str, str] | None = None) -> None:
+        start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        status = 206 if start else 200
+        span = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+        self._answer(status, {**(headers or {}), **span}, data[start:])
+
+    def _refuse(self, status: int, code: str) -> None:
+        self._answer(status, {"X-Error-Code": code, "X-Error-Message": f"refused: {code}"}, b"{}")
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        with suppress(ConnectionError):  # who asked was killed
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            stall_after = self.server.stall_after
+            if stall_after is not None and len(body) > stall_after and self.path.startswith("/stored"):
+                self.wfile.write(body[:stall_after])
+                self.wfile.flush()
+                self.server.go.wait(60)
+                body = body[stall_after:]
+            self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -707,11 +868,6 @@ def counting_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, A
     return Trained(folder=plan.work, metrics=tuple(points), versions={}, parameters=parameters).model_dump(mode="json")
 
 
-def counting_fetch(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    name, revision = arguments["model"].split("@")
-    return {"folder": str(Path("hub-cache")), "name": name, "revision": revision, "context": 32768}
-
-
 # ---- a vLLM server: `python -m tests.fakes vllm --port N --model DIR` ------------------------------------------------
 #
 # It says random words that follow from model, seed and prompt, and log-probabilities that differ for each loaded LoRA.
@@ -852,7 +1008,7 @@ FAR_SIDES = {
         "hang_with_grandchild": toy_hang_with_grandchild,
         "trace": toy_trace,
     },
-    "counting": {"train": counting_train, "fetch": counting_fetch},
+    "counting": {"train": counting_train},
 }
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from shared import keys
-from shared.errors import BadInputError, EngineRefusedError, NotFoundError
-from shared.schemas import Adapter, Record
+from shared.errors import EngineRefusedError, NotFoundError
+from shared.models import Base
+from shared.schemas import Adapter
 from shared.store import Store, fetch_blob, file_sha256, load
 
 CONFIG = "adapter_config.json"
@@ -23,13 +22,6 @@ NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,120}$")
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
-class Base(Record):
-    """The model that all adapters here must have been trained on; see `revision.json` in its folder."""
-
-    name: str
-    revision: str
-
-
 @dataclass(frozen=True)
 class AdapterFiles:
     """A checked adapter in a folder that the engine can read. `digest` tells two contents of one name apart."""
@@ -37,18 +29,6 @@ class AdapterFiles:
     name: str
     folder: Path
     digest: str
-
-
-def read_base(folder: Path) -> Base:
-    """Name and revision of the base model in a folder. raises BadInputError if there is none, saying how to make one"""
-    path = folder / "revision.json"
-    how = "make it with `python -m services.trainer.engine prepare --out DIR` and set INFERENCE_BASE_MODEL"
-    try:
-        return Base.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BadInputError(f"the base model's folder {folder.name} has no {path.name}; {how}") from error
-    except ValidationError as error:
-        raise BadInputError(f"the base model's folder {folder.name} is damaged: bad {path.name}; {how}") from error
 
 
 def choose(store: Store, show: str, wanted: str, base: Base) -> Adapter | None:

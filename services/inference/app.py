@@ -9,23 +9,58 @@ from fastapi import FastAPI
 from services.inference import job
 from services.inference.engine import VllmEngine
 from services.inference.settings import Settings
+from shared import preflight
+from shared.hub import open_hub
+from shared.models import parse_model
+from shared.needs import Finding
+from shared.preflight import Checks
 from shared.schemas import EpisodeRequest
 from shared.service import JobRoute, job_service, open_lease, open_store, serve
+from shared.shelf import Shelf, base_want, unpacked_elsewhere
 from shared.store import Store
 
 
-def create_app(store: Store, engine: VllmEngine, settings: Settings) -> FastAPI:
+def create_app(
+    store: Store, engine: VllmEngine, settings: Settings, shelf: Shelf | None = None, checks: Checks = list
+) -> FastAPI:
     run = partial(job.run, store=store, engine=engine, settings=settings)
     return job_service(
-        "inference", settings, store, [JobRoute("/v1/episodes", "write", EpisodeRequest, run)], engines={"vLLM": engine}
+        "inference",
+        settings,
+        store,
+        [JobRoute("/v1/episodes", "write", EpisodeRequest, run)],
+        engines={"vLLM": engine},
+        shelf=shelf,
+        checks=checks,
     )
 
 
 def main() -> FastAPI:
     """Wire the real store and vLLM."""
     settings = Settings()
-    return create_app(open_store(), VllmEngine(settings, open_lease("inference", settings)), settings)
+    shelf = open_shelf(settings)
+    engine = VllmEngine(settings, open_lease("inference", settings), shelf)
+    return create_app(open_store(), engine, settings, shelf, partial(look, settings))
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """The base model, fetched from the hub; the weights of the packaged one lie in the trainer's environment."""
+    return Shelf([base_want(settings.base_model, open_hub("inference", settings), unpacked_elsewhere)])
+
+
+def look(settings: Settings) -> list[Finding]:
+    """What writing needs of its machine; less where a vLLM fleet does it."""
+    if settings.vllm_url:
+        return preflight.volumes("inference", settings)
+    model = parse_model(settings.base_model)
+    models = [model] if model else []
+    on_cpu = settings.engine_environment.get("VLLM_TARGET_DEVICE") == "cpu"
+    return [
+        *preflight.gpu("inference", "cpu" if on_cpu else "cuda"),
+        *preflight.volumes("inference", settings, models),
+        *preflight.hub_models(models),
+    ]
 
 
 if __name__ == "__main__":
-    serve("inference", main, Settings().port)
+    serve("inference", main, Settings().port, lambda: open_shelf(Settings()))

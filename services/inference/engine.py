@@ -22,13 +22,15 @@ from typing import Any
 
 import httpx
 
-from services.inference.adapters import AdapterFiles, Base, read_base
+from services.inference.adapters import AdapterFiles
 from services.inference.settings import Settings
 from shared.engines import POLL_S, ServerEngine, Watch
-from shared.errors import BadInputError, EngineFailedError, EngineRefusedError
+from shared.errors import EngineFailedError, EngineRefusedError
 from shared.lease import Lease
+from shared.models import Base, read_base
 from shared.render import Renderer, header, renderer_for
 from shared.schemas import Message
+from shared.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -110,21 +112,25 @@ class VllmEngine:
     """Writes turns with the base model or with proven adapters.
 
     lease   held while the child lives; None for a fleet or a device of our own
+    shelf   brings the base model; None where it is there for sure
     """
 
-    def __init__(self, settings: Settings, lease: Lease | None) -> None:
+    def __init__(self, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> None:
         self._settings = settings
+        self._shelf = shelf
         self._child = None if settings.vllm_url else VllmServer(settings, lease)
         self._proof: _Proof | None = None
         self._proving = threading.Lock()
 
-    @cached_property
-    def base(self) -> Base:
-        return read_base(self._settings.base_model)
+    def base(self, job: Watch) -> Base:
+        """The base model, once it is in its folder."""
+        if self._shelf is not None:
+            self._shelf.demand(job)
+        return read_base(self._settings.base_folder)
 
     @cached_property
     def renderer(self) -> Renderer:
-        return renderer_for(self._settings.base_model)
+        return renderer_for(self._settings.base_folder)
 
     @property
     def pid(self) -> int | None:
@@ -295,16 +301,12 @@ class VllmEngine:
 def command(settings: Settings, port: int) -> list[str]:
     """The engine's command line: the operator's program, and the address and limits that we rely on.
 
-    raises   EngineFailedError naming the setting if the program or the base model is not there
+    raises   EngineFailedError naming the setting if the program is not there, BadInputError if the base model is not
     """
-    program = [part.replace("{model}", str(settings.base_model)) for part in shlex.split(settings.engine_command)]
+    base = read_base(settings.base_folder)
+    program = [part.replace("{model}", str(base.folder)) for part in shlex.split(settings.engine_command)]
     if shutil.which(program[0]) is None:
         raise EngineFailedError(f"no program {program[0]}; install the engine or set INFERENCE_ENGINE_COMMAND")
-    if not (settings.base_model / "config.json").is_file():
-        raise BadInputError(
-            f"no base model in {settings.base_model}; prepare one with `python -m services.trainer.engine prepare` "
-            "or set INFERENCE_BASE_MODEL to the folder of one"
-        )
     options = {
         "--host": "127.0.0.1",
         "--port": port,

@@ -25,7 +25,8 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
 
     turns = _stored_turns(store, show.slug, episode_id)
     wanted = (turns[0].adapter or "base") if turns else request.adapter
-    adapter = adapters.choose(store, show.slug, wanted, engine.base)
+    base = engine.base(job)
+    adapter = adapters.choose(store, show.slug, wanted, base)
     files = adapters.fetch(store, adapter, settings.adapter_dir, settings.max_lora_rank) if adapter else None
 
     desk = Desk(request, show, episode_id, files, job, store, engine, settings)
@@ -45,10 +46,10 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
         brief=request,
         adapter=adapter.name if adapter else None,
         fine_tuned=adapter is not None,
-        label=f"{engine.base.name} with {adapter.name}" if adapter else f"{engine.base.name}, not fine-tuned",
+        label=f"{base.name} with {adapter.name}" if adapter else f"{base.name}, not fine-tuned",
         canary=True if adapter else None,  # the engine writes nothing with an adapter whose canary failed
-        base_model=engine.base.name,
-        base_revision=engine.base.revision,
+        base_model=base.name,
+        base_revision=base.revision,
         turns=tuple(turns),
         report=measure(spoken, target_words=request.words),
         lineage=Lineage(
@@ -58,7 +59,7 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
             job=job.id,
             actor=job.actor,
             parameters=desk.parameters(),
-            models={engine.base.name: engine.base.revision},
+            models={base.name: base.revision},
         ),
     )
     create_manifest(store, key, episode)

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.inference.lengths import Limits
+from shared.models import base_folder
 from shared.settings import ServiceSettings
 
 CPU_ENGINE = (
@@ -20,18 +21,20 @@ CPU_ENGINE = (
 class Settings(ServiceSettings):
     """The defaults are the offline profile: a small real model on two CPU cores.
 
-    On a GPU host set at least base_model, base_name, base_revision, engine_command
-    (`vllm serve {model} --gpu-memory-utilization 0.9`), max_model_len, and longer turns.
+    On a GPU host set at least base_model, engine_command (`vllm serve {model} --gpu-memory-utilization 0.9`),
+    engine_environment, max_model_len, and longer turns.
     """
 
     model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
 
-    base_model: Path = Field(default=Path(".run/models/base"), description="Hugging Face folder of the base model")
+    base_model: str = Field(
+        default="", description="hub model as owner/name@commit, or a folder; empty: the small one of the trainer"
+    )
     engine_command: str = Field(
         default=CPU_ENGINE, description="program that serves {model}; we add address and limits"
     )
     engine_environment: dict[str, str] = Field(
-        default={"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1"},
+        default={"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1"},
         description="variables of the engine's process (JSON)",
     )
     vllm_url: str | None = Field(default=None, description="a vLLM fleet to use instead of an engine of our own")
@@ -53,6 +56,10 @@ class Settings(ServiceSettings):
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus sampling")
 
     @property
+    def base_folder(self) -> Path:
+        return base_folder(self.base_model, self.models_dir)
+
+    @property
     def host(self) -> Limits:
         return Limits(self.host_min_tokens, self.host_max_tokens)
 
@@ -68,7 +75,6 @@ class Settings(ServiceSettings):
     def child_environment(self) -> dict[str, Any]:
         return {
             **super().child_environment(),
-            "HF_HUB_OFFLINE": "1",
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
             "VLLM_DO_NOT_TRACK": "1",
             "PYTHONDONTWRITEBYTECODE": "",  # three processes import the same libraries: compile them once

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Protocol
 
 from services.inference import gate
-from services.inference.adapters import AdapterFiles, Base
+from services.inference.adapters import AdapterFiles
 from services.inference.engine import Ask, Candidate
 from services.inference.lengths import TurnPlan, plan_turn
 from services.inference.report import Spoken, words_of
@@ -19,6 +19,7 @@ from shared import keys
 from shared.engines import Watch
 from shared.errors import BadInputError, ConflictError, EngineFailedError
 from shared.jobs import JobContext
+from shared.models import Base
 from shared.render import Renderer, header
 from shared.schemas import EpisodeRequest, EpisodeTurn, Message, Show
 from shared.store import Store, create_manifest, load
@@ -30,8 +31,9 @@ HOTTEST = 1.3
 class Engine(Protocol):
     """What writes turns; `services.inference.engine.VllmEngine` is the real one."""
 
-    @property
-    def base(self) -> Base: ...
+    def base(self, job: Watch) -> Base:
+        """The base model, waited for where it is still on its way; ask for it before anything else."""
+        ...
 
     @property
     def renderer(self) -> Renderer: ...

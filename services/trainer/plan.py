@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from services.trainer.base import Base
 from shared.engines import Watch
+from shared.models import Base
 from shared.render import LossOn
 from shared.schemas import MetricPoint, Record, TrainRequest
 

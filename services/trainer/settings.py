@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from shared.models import base_folder
 from shared.settings import ServiceSettings
 
 
@@ -19,8 +21,8 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="TRAINER_", frozen=True)
 
     base_model: str = Field(
-        default=".run/models/base",
-        description="folder made by `python -m services.trainer.engine prepare`, or a hub model as owner/name@commit",
+        default="",
+        description="hub model as owner/name@commit, or a folder; empty: the small packaged one, unpacked at the start",
     )
     engine_command: str = Field(default="", description="program of the training engine; this Python if empty")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -29,3 +31,7 @@ class Settings(ServiceSettings):
     cpu_last_layers: int = Field(
         default=10, ge=1, description="layers adapted on a CPU when a request does not say; on a GPU it is all of them"
     )
+
+    @property
+    def base_folder(self) -> Path:
+        return base_folder(self.base_model, self.models_dir)

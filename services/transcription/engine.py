@@ -1,7 +1,8 @@
 """The ear: recognises speech, times words, tells voices apart. The one file that imports whisperx and torch.
 
 Near side: `SpeechEngine`, for the service. Far side: `python -m services.transcription.engine`, a child process that
-keeps its models between calls. Nothing is ever downloaded for the CPU defaults: all models come inside packages.
+keeps its models between calls. It downloads nothing from the hub: weights come from folders (weights.py), and those of
+the CPU defaults inside packages.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from services.transcription.alignment import Times, rough_phones, spoken, timed_
 from services.transcription.diarisation import Windows
 from services.transcription.hearing import Heard, Voice, Voices
 from services.transcription.settings import Options, Settings
+from services.transcription.weights import options_of
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadAudioError, BadInputError, EngineRefusedError
 from shared.lease import Lease
 from shared.schemas import Word
+from shared.shelf import Shelf
 
 RATE_HZ = 16_000
 SILENCE_PEAK = 1e-3
@@ -36,14 +39,18 @@ LONGEST_ENROLMENT_S = 300.0
 
 
 class SpeechEngine:
-    """An Engine in a child process. Files are 16 kHz mono FLAC."""
+    """An Engine in a child process. Files are 16 kHz mono FLAC.
 
-    def __init__(self, process: PipeEngine, options: Options) -> None:
+    shelf   brings the weights that come from the hub; None where all are there for sure
+    """
+
+    def __init__(self, process: PipeEngine, options: Options, shelf: Shelf | None = None) -> None:
         self.process = process
         self._options = options.model_dump()
+        self._shelf = shelf
 
     @classmethod
-    def from_settings(cls, settings: Settings, lease: Lease | None) -> SpeechEngine:
+    def from_settings(cls, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> SpeechEngine:
         own = [sys.executable, "-m", "services.transcription.engine"]
         process = PipeEngine(
             "speech engine",
@@ -53,7 +60,7 @@ class SpeechEngine:
             environment=settings.child_environment(),
             idle_s=settings.engine_idle_s,
         )
-        return cls(process, settings.options)
+        return cls(process, options_of(settings), shelf)
 
     def setup(self, job: Watch) -> dict[str, str]:
         return self._call("setup", job)
@@ -75,6 +82,8 @@ class SpeechEngine:
         self.process.stop()
 
     def _call(self, op: str, job: Watch, **arguments: Any) -> dict[str, Any]:
+        if self._shelf is not None:
+            self._shelf.demand(job)
         return self.process.call(op, {"options": self._options, **arguments}, job)
 
 
@@ -96,7 +105,12 @@ class Ear:
             ("float16" if on_gpu else "int8") if options.compute_type == "auto" else options.compute_type
         )
         self.batch_size = options.batch_size or (16 if on_gpu else 4)
-        self.asr_name = options.model or ("large-v3-turbo" if on_gpu else "")
+        self.asr_name = options.model or (options.gpu_model if on_gpu else "")
+        if on_gpu and not self.asr_name:
+            raise EngineRefusedError(
+                "a GPU is here that was not seen at the start, so no model was fetched for it; set "
+                "TRANSCRIPTION_DEVICE to cuda, or to cpu"
+            )
 
     def names(self) -> dict[str, str]:
         return {"asr": self._asr_label(), "aligner": self.options.aligner, "diariser": self.voice_model}
@@ -272,7 +286,8 @@ def _timed(
     warnings: list[str] = []
     if wanted == "wav2vec2" or (wanted == "auto" and _wav2vec2_at_hand(ear, language)):
         try:
-            return _by_wav2vec2(ear, samples, segments, language, reporter), "wav2vec2", warnings
+            words = _by_wav2vec2(ear, samples, segments, language, reporter)
+            return words, _wav2vec2_label(ear, language), warnings
         except (OSError, ValueError, LookupError) as error:
             if wanted == "wav2vec2":
                 raise EngineRefusedError(
@@ -292,12 +307,12 @@ def _timed(
 
 
 def _wav2vec2_at_hand(ear: Ear, language: str) -> bool:
-    """On a GPU host they may be fetched once; elsewhere only what lies in torch's cache is used."""
+    """English was fetched, on a GPU. Other languages are tried there; elsewhere only what lies in torch's cache."""
     import torch
     import torchaudio
     from whisperx.alignment import DEFAULT_ALIGN_MODELS_TORCH
 
-    if ear.device == "cuda":
+    if ear.device == "cuda" or (language == "en" and ear.options.english_aligner):
         return True
     name = DEFAULT_ALIGN_MODELS_TORCH.get(language)
     if name is None:
@@ -305,19 +320,37 @@ def _wav2vec2_at_hand(ear: Ear, language: str) -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / getattr(torchaudio.pipelines, name)._path).exists()
 
 
+def _wav2vec2_label(ear: Ear, language: str) -> str:
+    fetched = ear.options.english_aligner if language == "en" else ""
+    return f"wav2vec2 {Path(fetched).name}" if fetched else "wav2vec2"
+
+
 def _by_wav2vec2(
     ear: Ear, samples: np.ndarray, segments: list[dict[str, Any]], language: str, reporter: Reporter
 ) -> list[Word]:
     import whisperx
+    from whisperx import alignment
 
     reporter.progress("timing words", 0, len(samples) / RATE_HZ, "s")
-    model, metadata = whisperx.load_align_model(language, ear.device)
+    alignment.nltk_load = _Whole  # whisperX would download a splitter, for sentences that nobody here asks for
+    folder = (ear.options.english_aligner if language == "en" else "") or None  # None: whisperX's own for the language
+    model, metadata = whisperx.load_align_model(language, ear.device, model_name=folder)
     aligned = whisperx.align(segments, model, metadata, samples, ear.device)["segments"]
     words: list[Word] = []
     for segment in aligned:
         times = [(word["start"], word["end"]) if "start" in word else None for word in segment["words"]]
         words += timed_words([w["word"] for w in segment["words"]], times, segment["start"], segment["end"])
     return words
+
+
+class _Whole:
+    """A splitter of sentences that leaves every text whole; source: nltk's TokenizerI, all that whisperX uses of it."""
+
+    def __init__(self, resource: str) -> None:
+        pass
+
+    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+        return [(0, len(text))]
 
 
 def _by_pocketsphinx(

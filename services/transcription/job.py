@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from services.transcription import revisions
@@ -9,7 +10,7 @@ from services.transcription.hearing import Engine, Voice
 from services.transcription.settings import Limits
 from services.transcription.transcript import machine_transcript, speaker_meant, with_host
 from shared import keys
-from shared.errors import BadAudioError, BadInputError
+from shared.errors import BadAudioError, BadInputError, NotFoundError
 from shared.jobs import JobContext
 from shared.schemas import (
     Blob,
@@ -25,6 +26,7 @@ from shared.schemas import (
     TranscriptResult,
     Voiceprint,
 )
+from shared.space import demand_space
 from shared.store import Store, create_manifest, fetch_blob, load, made_from, point
 from shared.version import VERSION
 
@@ -52,7 +54,7 @@ def run(
     revision = revisions.revision_id({"audio": working.sha256, "recording": recording.id, **parameters, **models})
     key = keys.transcript(show.slug, recording.id, revision)
     if not store.exists(key):
-        path = fetch_blob(store, working, job.work_dir / "working.flac")
+        path = _fetch(recording, working, job, store)
         heard = engine.transcribe(path, language, job)
         voices = engine.diarise(path, speakers, job)
         job.check()
@@ -104,7 +106,7 @@ def _enrol(
     """Store the voice of a speaker as the host's, and return what a person should know about it."""
     if recording.working is None:
         return ["the host's voice was not learnt: this recording has no audio"]
-    path = fetch_blob(store, recording.working, job.work_dir / "working.flac")
+    path = _fetch(recording, recording.working, job, store)
     spans = [(turn.start_s, turn.end_s) for turn in transcript.turns if turn.speaker == label]
     try:
         voice = engine.embed(path, spans, job)
@@ -139,6 +141,17 @@ def _working_copy(recording: Recording) -> Blob:
             f"{recording.id} has no audio: it came as a published transcript, which is its transcript already"
         )
     return recording.working
+
+
+def _fetch(recording: Recording, working: Blob, job: JobContext, store: Store) -> Path:
+    """The working copy as a file. raises NotFoundError, saying how to make it again, if it is not stored any more"""
+    demand_space(job.work_dir, working.bytes, "the working copy", setting="TRANSCRIPTION_WORK_DIR")
+    if not store.exists(working.key):
+        raise NotFoundError(
+            f"the working copy of {recording.id} is not stored any more (a collection removed it, or the show came "
+            f"from a text export); add the same audio again with `diary recordings add {recording.show} FILE`"
+        )
+    return fetch_blob(store, working, job.work_dir / "working.flac")
 
 
 def _host(transcript: Transcript) -> str | None:

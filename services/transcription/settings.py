@@ -11,12 +11,18 @@ from shared.settings import ServiceSettings
 
 
 class Options(BaseModel):
-    """How the engine hears; sent to it with every call. Empty and auto fit the device: see `engine.resolved`."""
+    """How the engine hears; sent to it with every call. Empty and auto fit the device: see `engine.Ear`.
+
+    model             folder of a Whisper model; empty: `gpu_model` on a GPU, the packaged one on a CPU
+    english_aligner   folder of a wav2vec2 model for English; empty: none was fetched
+    """
 
     model_config = ConfigDict(frozen=True)
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     model: str = ""
+    gpu_model: str = ""
+    english_aligner: str = ""
     compute_type: str = "auto"
     batch_size: int = 0
     aligner: Literal["auto", "wav2vec2", "pocketsphinx", "whisper"] = "auto"
@@ -43,14 +49,15 @@ class Settings(ServiceSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU if there is one")
     model: str = Field(
-        default="", description="Whisper name or folder; empty: large-v3-turbo on a GPU, the packaged tiny.en on a CPU"
+        default="",
+        description="Whisper as large-v3-turbo, owner/name@commit or a folder; empty: that on a GPU, tiny.en on a CPU",
     )
     compute_type: str = Field(default="auto", description="of CTranslate2; auto: float16 on a GPU, int8 on a CPU")
     batch_size: int = Field(
         default=0, ge=0, description="30 s pieces per step; 0: 16 on a GPU, 4 on a CPU; halve on OOM"
     )
     aligner: Literal["auto", "wav2vec2", "pocketsphinx", "whisper"] = Field(
-        default="auto", description="word times; auto: wav2vec2 where its weights are at hand, else pocketsphinx"
+        default="auto", description="word times; auto: wav2vec2 on a GPU or where it is at hand, else pocketsphinx"
     )
     host_accept: float = Field(
         default=0.85, ge=0, le=1, description="cosine to the voiceprint from which it is the host"
@@ -60,10 +67,6 @@ class Settings(ServiceSettings):
     enrol_s: float = Field(default=5.0, gt=0, description="seconds of speech that a voiceprint needs")
     review_margin: float = Field(default=0.05, ge=0, le=1, description="turns with a smaller voice margin are flagged")
     review_short_s: float = Field(default=1.0, ge=0, description="shorter turns are flagged")
-
-    @property
-    def options(self) -> Options:
-        return Options.model_validate(self.model_dump(include=set(Options.model_fields)))
 
     @property
     def limits(self) -> Limits:

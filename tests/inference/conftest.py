@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from services.inference.adapters import CONFIG, WEIGHTS, Base
+from services.inference.adapters import CONFIG, WEIGHTS
 from services.inference.engine import VllmEngine
 from services.inference.settings import Settings
 from shared import keys
 from shared.lease import Lease
+from shared.models import Base
 from shared.render import Renderer, renderer_for
 from shared.schemas import Adapter, Lineage, Show
 from shared.store import create_manifest, put_blob
@@ -92,8 +93,8 @@ def store() -> MemoryStore:
 def base_folder(tmp_path: Path) -> Path:
     """A base model's folder without a model: a byte-level tokenizer, one token per character."""
     folder = base_model(tmp_path / "base", "chatml")
-    (folder / "config.json").write_text("{}")
-    (folder / "revision.json").write_text(BASE.model_dump_json())
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": BASE.context}))
+    (folder / "revision.json").write_text(BASE.model_dump_json(include={"name", "revision"}))
     return folder
 
 
@@ -105,7 +106,7 @@ def renderer(base_folder: Path) -> Renderer:
 @pytest.fixture
 def settings(tmp_path: Path, base_folder: Path) -> Settings:
     return Settings(
-        base_model=base_folder,
+        base_model=str(base_folder),
         engine_command=FAKE_VLLM,
         adapter_dir=tmp_path / "adapters",
         log_dir=tmp_path / "logs",

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from services.inference.adapters import CONFIG, WEIGHTS, Base, choose, fetch, read_base
+from services.inference.adapters import CONFIG, WEIGHTS, choose, fetch
 from shared.errors import BadInputError, EngineRefusedError, NotFoundError
 from tests.inference.conftest import BASE, SHOW, add_adapter, lora_bytes, lora_config
 
-OTHER = Base(name="tests/tiny", revision="s" * 64)
+OTHER = BASE.model_copy(update={"revision": "s" * 64})
 
 
 def test_best_is_the_lowest_held_out_loss(store):
@@ -96,11 +96,3 @@ def test_files_that_tell_another_story_than_the_manifest_are_refused(store, tmp_
 
     with pytest.raises(EngineRefusedError, match=said):
         fetch(store, adapter, tmp_path, 16)
-
-
-def test_a_base_model_says_who_it_is(base_folder):
-    assert read_base(base_folder) == BASE
-
-    (base_folder / "revision.json").unlink()
-    with pytest.raises(BadInputError, match="prepare --out DIR"):
-        read_base(base_folder)

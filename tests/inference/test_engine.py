@@ -195,7 +195,7 @@ def test_a_missing_program_or_base_model_names_the_setting(settings, tmp_path):
     with pytest.raises(EngineFailedError, match="INFERENCE_ENGINE_COMMAND"):
         command(settings.model_copy(update={"engine_command": "/no/such/python -m vllm"}), 1)
     with pytest.raises(BadInputError, match="INFERENCE_BASE_MODEL"):
-        command(settings.model_copy(update={"base_model": tmp_path / "none"}), 1)
+        command(settings.model_copy(update={"base_model": str(tmp_path / "none")}), 1)
 
 
 def test_only_listed_routes_are_reached(vllm, job):

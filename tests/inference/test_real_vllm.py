@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from services.inference import job as story
-from services.inference.adapters import Base, fetch, read_base
+from services.inference.adapters import fetch
 from services.inference.engine import Ask, VllmEngine
 from services.inference.settings import CPU_ENGINE, Settings
 from services.studio.local import BASE_MODEL, ROOT, prepare_base_model
 from shared import keys
 from shared.errors import EngineRefusedError, JobCancelledError
+from shared.models import Base, read_base
 from shared.schemas import Adapter, Episode, EpisodeRequest
 from shared.store import create_manifest, load
 from tests.conftest import demand_environments
@@ -39,7 +40,7 @@ def real_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("vllm")
     command = CPU_ENGINE.replace(".venvs/", f"{ROOT}/.venvs/")
     return Settings(
-        base_model=BASE_MODEL,
+        base_model=str(BASE_MODEL),
         engine_command=command,
         log_dir=folder,
         adapter_dir=folder / "adapters",
@@ -89,7 +90,7 @@ def store_with_lora(strength: float, base: Base) -> tuple[MemoryStore, Adapter]:
 
 
 def test_an_episode_by_the_base_model_and_one_by_an_adapter(engine, real_settings, tmp_path):
-    store, adapter = store_with_lora(0.1, engine.base)
+    store, adapter = store_with_lora(0.1, engine.base(FakeJob(tmp_path)))
 
     def write(wanted: str) -> Episode:
         brief, job = BRIEF.model_copy(update={"adapter": wanted}), FakeJob(tmp_path, f"job-{wanted}")
@@ -98,7 +99,7 @@ def test_an_episode_by_the_base_model_and_one_by_an_adapter(engine, real_setting
 
     plain, tuned = write("base"), write("best")
 
-    assert (plain.label, plain.canary) == (f"{engine.base.name}, not fine-tuned", None)
+    assert (plain.label, plain.canary) == (f"{engine.base(FakeJob(tmp_path)).name}, not fine-tuned", None)
     assert (tuned.adapter, tuned.canary, tuned.fine_tuned) == (adapter.name, True, True)
     for episode in (plain, tuned):
         assert episode.report.alternates and episode.report.starts_with_host
@@ -109,7 +110,7 @@ def test_an_episode_by_the_base_model_and_one_by_an_adapter(engine, real_setting
 
 
 def test_an_adapter_that_changes_nothing_is_refused(engine, real_settings, job):
-    store, adapter = store_with_lora(0.0, engine.base)
+    store, adapter = store_with_lora(0.0, engine.base(job))
     files = fetch(store, adapter, real_settings.adapter_dir, real_settings.max_lora_rank)
 
     with pytest.raises(EngineRefusedError, match="speaks exactly like base"):

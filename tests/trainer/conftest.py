@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.trainer.base import Base
 from shared import keys
+from shared.models import Base
 from shared.render import Renderer, renderer_for
 from shared.schemas import (
     Blob,

@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.trainer.base import Base
 from services.trainer.engine import TrainingEngine
 from services.trainer.plan import Plan
 from services.trainer.settings import Settings
 from shared.errors import JobCancelledError, LeaseYieldedError
 from shared.lease import Lease
+from shared.models import Base
 from shared.schemas import MetricPoint, TrainRequest
 from tests.fakes import FakeJob
 
@@ -114,15 +114,3 @@ def test_cancelling_kills_the_child_within_seconds(engine, job, base):
 
 def test_the_base_model_of_a_folder_is_what_its_revision_file_says(engine, job, base):
     assert engine.base(job) == base and not engine.process.alive
-
-
-def test_a_hub_model_is_fetched_by_the_child(job, tmp_path):
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    settings = Settings(engine_command=COMMAND, base_model=f"mistralai/Mistral-7B@{commit}", log_dir=tmp_path)
-    engine = TrainingEngine.from_settings(settings, None)
-    try:
-        fetched = engine.base(job)
-    finally:
-        engine.stop()
-
-    assert (fetched.name, fetched.revision, fetched.context) == ("mistralai/Mistral-7B", commit, 32768)

@@ -8,7 +8,6 @@ import json
 import pytest
 
 from services.trainer import job as story
-from services.trainer.base import Base
 from services.trainer.checkpoints import Checkpoint, Run
 from shared import keys
 from shared.errors import (
@@ -18,7 +17,9 @@ from shared.errors import (
     EngineFailedError,
     JobCancelledError,
     LeaseYieldedError,
+    NoSpaceError,
 )
+from shared.models import Base
 from shared.schemas import Adapter, Dataset, DatasetRequest, Example, HostMethod, TrainRequest
 from shared.store import create_manifest, get_blob, load
 from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
@@ -241,6 +242,27 @@ def test_checkpoints_hold_what_is_needed_to_go_on_and_old_local_copies_go(store,
     last = load(store, manifests[-1], Checkpoint)
     assert set(last.files) == {"adapter_model.safetensors", "optimizer.pt"}
     assert [path.name for path in (job.work_dir / "run").iterdir()] == ["checkpoint-6"]
+
+
+def test_a_checkpoint_that_the_engine_makes_while_an_older_one_is_stored_is_kept(store, job, base, dataset):
+    class Ahead(ScriptedTrainingEngine):
+        def _checkpoint(self, plan, step, weights):
+            folder = super()._checkpoint(plan, step, weights)
+            super()._checkpoint(plan, step + 2, weights + b"ww")
+            return folder
+
+    story.train(wish(dataset), job=job, store=store, engine=Ahead(base))
+
+    assert {path.name for path in (job.work_dir / "run").iterdir()} == {"checkpoint-6", "checkpoint-8"}
+
+
+def test_a_run_whose_checkpoints_have_no_room_is_refused_before_it_begins(store, job, engine, dataset, base: Base):
+    shapes = {"hidden_size": 10**9, "intermediate_size": 10**9, "num_attention_heads": 8, "num_hidden_layers": 99}
+    (base.folder / "config.json").write_text(json.dumps(shapes))
+
+    with pytest.raises(NoSpaceError, match=r"checkpoints of a rank 16 adapter of tests/tiny.*TRAINER_WORK_DIR"):
+        story.train(wish(dataset), job=job, store=store, engine=engine)
+    assert engine.steps == []
 
 
 def test_a_cancelled_job_stops_and_leaves_no_adapter(store, job, engine, dataset):

@@ -7,9 +7,17 @@ import pytest
 from services.transcription import job as story
 from services.transcription.hearing import Voice
 from shared import keys
-from shared.errors import ArtifactMissingError, BadAudioError, BadInputError, JobCancelledError
+from shared.errors import (
+    ArtifactMissingError,
+    BadAudioError,
+    BadInputError,
+    JobCancelledError,
+    NoSpaceError,
+    NotFoundError,
+)
 from shared.schemas import (
     HostMethod,
+    Recording,
     Role,
     SetHostRequest,
     Speaker,
@@ -83,6 +91,26 @@ def test_a_voiceprint_that_nobody_matches_leaves_a_guess_with_a_warning(store, j
 
     assert result.host_method is HostMethod.GUESSED
     assert any("no voice is surely the host's" in warning for warning in head(store).warnings)
+
+
+def test_a_working_copy_that_was_collected_says_how_to_make_it_again(store, job):
+    recording = load(store, keys.recording("demo", "rec1"), Recording)
+    assert recording.working is not None
+    store.delete(recording.working.key)
+
+    with pytest.raises(NotFoundError, match=r"not stored any more.*diary recordings add demo"):
+        story.run(REQUEST, job=job, store=store, engine=ScriptedSpeechEngine())
+
+
+def test_audio_that_the_work_folder_has_no_room_for_is_not_fetched(store, job):
+    recording = load(store, keys.recording("demo", "rec1"), Recording)
+    assert recording.working is not None
+    huge = recording.model_copy(update={"working": recording.working.model_copy(update={"bytes": 10**18})})
+    store.objects[keys.recording("demo", "rec1")] = huge.model_dump_json().encode()
+
+    with pytest.raises(NoSpaceError, match="TRANSCRIPTION_WORK_DIR"):
+        story.run(REQUEST, job=job, store=store, engine=ScriptedSpeechEngine())
+    assert list(job.work_dir.iterdir()) == []
 
 
 def test_no_embedding_of_a_guest_is_stored(store, job):

@@ -1,0 +1,78 @@
+"""`GET /v1/status`: which services are there, what they take, and which models are still on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+
+from shared.client import ServiceClient
+from shared.errors import DiaryError
+from shared.schemas import Record
+from shared.service import viewer
+from shared.tokens import Token
+from shared.version import VERSION
+
+PATIENCE_S = 5.0
+
+
+class ServiceStatus(Record):
+    """One service. `models` is what its /health/ready says of each; `note` why it is not ready."""
+
+    service: str
+    state: Literal["ready", "not ready", "away"]
+    version: str = ""
+    models: tuple[dict[str, Any], ...] = ()
+    engines: tuple[str, ...] = ()
+    note: str = ""
+
+
+Statuses = Callable[[], list[ServiceStatus]]
+
+
+class StatusOfAll:
+    """Asks all services at once.
+
+    urls    service name -> base URL
+    token   one that all of them know
+    """
+
+    def __init__(self, urls: Mapping[str, str], token: str, *, transport: Any = None) -> None:
+        self._urls = dict(urls)
+        self._token = token
+        self._transport = transport
+
+    def __call__(self) -> list[ServiceStatus]:
+        with ThreadPoolExecutor(len(self._urls)) as pool:
+            return list(pool.map(self._ask, self._urls))
+
+    def _ask(self, service: str) -> ServiceStatus:
+        with closing(ServiceClient(service, self._urls[service], self._token, transport=self._transport)) as client:
+            try:
+                live = client.call("GET", "/health/live", timeout=PATIENCE_S).json()
+            except DiaryError as error:
+                return ServiceStatus(service=service, state="away", note=str(error))
+            here = {"service": service, "version": live["version"], "engines": tuple(live["engines"])}
+            try:
+                ready = client.call("GET", "/health/ready", timeout=PATIENCE_S).json()
+            except DiaryError as error:
+                return ServiceStatus(**here, state="not ready", note=str(error))
+            return ServiceStatus(**here, state="ready", models=tuple(ready.get("models", ())))
+
+
+def status_door(others: Statuses) -> APIRouter:
+    router = APIRouter(prefix="/v1/status", tags=["status"])
+
+    @router.get("")
+    def status(request: Request, token: Token = Depends(viewer)) -> list[ServiceStatus]:
+        """Every service with its state, its version and its models: downloading, waiting, ready or failed."""
+        problem = request.app.state.readiness.problem
+        own = ServiceStatus(
+            service="studio", version=VERSION, state="not ready" if problem else "ready", note=str(problem or "")
+        )
+        return [own, *others()]
+
+    return router
