@@ -9,12 +9,15 @@ from fastapi import FastAPI
 from services.ingest import job
 from services.ingest.engine import IngestEngine
 from services.ingest.settings import Settings
+from shared import preflight
+from shared.needs import Finding
+from shared.preflight import Checks
 from shared.schemas import IngestRequest
 from shared.service import JobRoute, job_service, open_store, serve
 from shared.store import Store
 
 
-def create_app(store: Store, engine: IngestEngine, settings: Settings) -> FastAPI:
+def create_app(store: Store, engine: IngestEngine, settings: Settings, checks: Checks = list) -> FastAPI:
     run = partial(job.run, store=store, engine=engine)
     return job_service(
         "ingest",
@@ -22,13 +25,19 @@ def create_app(store: Store, engine: IngestEngine, settings: Settings) -> FastAP
         store,
         [JobRoute("/v1/recordings", "ingest", IngestRequest, run)],
         engines={"ingest engine": engine},
+        checks=checks,
     )
 
 
 def main() -> FastAPI:
     """Wire the real store, yt-dlp and ffmpeg."""
     settings = Settings()
-    return create_app(open_store(), IngestEngine(settings), settings)
+    return create_app(open_store(), IngestEngine(settings), settings, partial(look, settings))
+
+
+def look(settings: Settings) -> list[Finding]:
+    """What ingest needs of its machine."""
+    return [*preflight.volumes("ingest", settings), *preflight.fetching(settings.ffmpeg)]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ SILENT_MEAN_DB = -70.0
 BROKEN_OFF_SHARE = 0.95
 BROKEN_OFF_S = 2.0
 MAX_TEXT = 20_000
+WORKING_BYTES_PER_S = 24_000  # speech as 16 kHz mono FLAC, well above what was measured
 
 # Containers only: no playlists (hls, concat, dash), which would name further files to open, no text, no devices.
 FORMATS = (
@@ -64,6 +65,11 @@ class Converted(Record):
     media_type: str
     metadata: dict[str, object]
     ffmpeg: str
+
+
+def working_bytes(original_bytes: float, duration_s: float | None = None) -> float:
+    """Estimated size of a working copy; while the duration is unknown, not more than the original."""
+    return WORKING_BYTES_PER_S * duration_s if duration_s else original_bytes
 
 
 def command(ffmpeg: str, original: Path, working: Path, tags: Path, limits: Limits) -> list[str]:

@@ -106,6 +106,7 @@ def download(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         with YoutubeDL(cast(Any, source.options(original, limits, reporter.progress, _RedactedLog(hide)))) as ydl:
             info = source.only_one(ydl.extract_info(url, download=False))
             source.refuse_too_much(info, limits)
+            source.demand_space_for(info, original.parent)
             ydl.process_ie_result(info, download=True)
     if not original.exists():
         raise BadInputError(

@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from services.ingest import metadata, published, roles
-from services.ingest.audio import Converted
+from services.ingest.audio import Converted, working_bytes
 from services.ingest.metadata import Downloaded
 from services.ingest.published import Published
 from services.ingest.urls import redact
 from shared import keys
-from shared.errors import ArtifactMissingError, BadAudioError, BadInputError, JobCancelledError, NotFoundError
+from shared.errors import (
+    ArtifactMissingError,
+    BadAudioError,
+    BadInputError,
+    ConflictError,
+    JobCancelledError,
+    NotFoundError,
+)
 from shared.jobs import JobContext
 from shared.schemas import IngestRequest, IngestResult, Lineage, MadeFrom, Record, Recording, Show
-from shared.store import Store, create_manifest, file_sha256, load, put_blob
+from shared.space import demand_space
+from shared.store import Store, create_manifest, file_sha256, load, made_from, put_blob
 from shared.version import VERSION
 
 ID_DIGITS = 16
@@ -51,7 +59,7 @@ def run(request: IngestRequest, *, job: JobContext, store: Store, engine: Engine
     _check(request)
     try:
         found = job.step("import", lambda: _import(request, job, store, engine).model_dump(mode="json"))
-    except (BadInputError, NotFoundError, JobCancelledError):
+    except (BadInputError, ConflictError, NotFoundError, JobCancelledError):
         _forget_upload(request, store)
         raise
     job.step("forget the upload", lambda: _forget_upload(request, store))
@@ -93,12 +101,19 @@ def _bring(request: IngestRequest, job: JobContext, store: Store, engine: Engine
         assert request.upload_key is not None
         job.progress("fetching the upload")
         path, tools = job.work_dir / "upload", {}
+        _demand_space(request.upload_key, job, store)
         store.fetch(request.upload_key, path)
         filename = metadata.clean(request.filename or "", metadata.MAX_TITLE)
         source, known = f"upload:{filename}", {"filename": filename} if filename else {}
     if path.stat().st_size == 0:
         raise BadAudioError("the file is empty (0 bytes); export or upload it again")
     return Brought(path=path, sha256=file_sha256(path), source=source, metadata=known, tools=tools)
+
+
+def _demand_space(upload_key: str, job: JobContext, store: Store) -> None:
+    if stored := store.stat(upload_key):
+        needed = stored.bytes + working_bytes(stored.bytes)
+        demand_space(job.work_dir, needed, "the upload and its working copy", setting="INGEST_WORK_DIR")
 
 
 def _text_of(path: Path) -> str | None:
@@ -137,7 +152,25 @@ def _keep_audio(
             lineage=_lineage(job, {**brought.tools, "ffmpeg": converted.ffmpeg}),
         )
         create_manifest(store, key, recording)
+    else:
+        _bring_back(load(store, key, Recording), brought, job, store, engine)
     return _result(store, key, job)
+
+
+def _bring_back(recording: Recording, brought: Brought, job: JobContext, store: Store, engine: Engine) -> None:
+    """Store again what a collection or a text export left away of a recording that is known."""
+    if not store.exists(recording.original.key):
+        put_blob(store, brought.path, recording.original.media_type)
+    if recording.working is None or store.exists(recording.working.key):
+        return
+    converted = engine.convert(brought.path, job.work_dir, job)
+    if file_sha256(converted.working) != recording.working.sha256:
+        raise ConflictError(
+            f"the working copy of {recording.id} cannot be made again: this ffmpeg ({converted.ffmpeg}) makes another "
+            f"one than {recording.lineage.parameters.get('tools', {}).get('ffmpeg', 'the one before')} did; import it "
+            "with `diary shows import` from a whole export"
+        )
+    put_blob(store, converted.working, recording.working.media_type)
 
 
 def _keep_transcript(
@@ -165,8 +198,8 @@ def _keep_transcript(
     )
     create_manifest(store, key, recording)
     recording = load(store, key, Recording)
-    made_from = (MadeFrom(key=original.key, sha256=original.sha256),)
-    transcript = roles.build_transcript(text, recording, show, _lineage(job, brought.tools, made_from))
+    sources = (MadeFrom(key=original.key, sha256=original.sha256), *made_from(store, key))
+    transcript = roles.build_transcript(text, recording, show, _lineage(job, brought.tools, sources))
     create_manifest(store, keys.transcript(show.slug, recording.id, transcript.id), transcript)
     store.create(keys.transcript_head(show.slug, recording.id), transcript.id.encode())
     return _result(store, key, job)
@@ -185,9 +218,9 @@ def _title(request: IngestRequest, *found: str | None, brought: Brought) -> str:
     return metadata.title(request.title, *found, filename=filename, recording_id=brought.recording_id)
 
 
-def _lineage(job: JobContext, tools: dict[str, str], made_from: tuple[MadeFrom, ...] = ()) -> Lineage:
+def _lineage(job: JobContext, tools: dict[str, str], sources: tuple[MadeFrom, ...] = ()) -> Lineage:
     return Lineage(
-        made_from=made_from, by="ingest", version=VERSION, job=job.id, actor=job.actor, parameters={"tools": tools}
+        made_from=sources, by="ingest", version=VERSION, job=job.id, actor=job.actor, parameters={"tools": tools}
     )
 
 

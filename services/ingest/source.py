@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from services.ingest import urls
-from services.ingest.audio import Limits
+from services.ingest.audio import Limits, working_bytes
 from shared.errors import BadInputError, DiaryError, NoSpaceError, SourceUnavailableError
+from shared.space import demand_space
 
 SOCKET_TIMEOUT_S = 20.0
 RETRIES = 3
+AUDIO_BYTES_PER_S = 16_000  # 128 kbit/s, where a site tells the duration only
 BUSY = (429, 500, 502, 503, 504)
 FORMAT = "ba[protocol^=http]/ba[protocol^=m3u8]/b[protocol^=http]/b[protocol^=m3u8]"
 
@@ -19,11 +21,16 @@ FORMAT = "ba[protocol^=http]/ba[protocol^=m3u8]/b[protocol^=http]/b[protocol^=m3
 def options(original: Path, limits: Limits, progress: Callable[..., None], log: object) -> dict[str, Any]:
     """yt-dlp, kept on a short lead: one file, its name is ours, no other program, no configuration of the machine."""
 
+    fits: list[bool] = []  # asked once, when the server has told the length
+
     def watch_size(status: dict[str, Any]) -> None:
         done = status.get("downloaded_bytes") or 0
         if done > limits.max_bytes:
             raise too_large(limits)
         total = status.get("total_bytes") or status.get("total_bytes_estimate")
+        if total and not fits:
+            demand_space_for({"filesize": total - done}, original.parent)
+            fits.append(True)
         progress("downloading", done, total, "bytes")
 
     return {
@@ -79,6 +86,14 @@ def refuse_too_much(info: dict[str, Any], limits: Limits) -> None:
         )
     if (info.get("filesize") or 0) > limits.max_bytes:
         raise too_large(limits)
+
+
+def demand_space_for(info: dict[str, Any], folder: Path) -> None:
+    """Refuse what the work folder has no room for, by what the site tells of it. raises NoSpaceError"""
+    duration_s = info.get("duration") or 0
+    size = info.get("filesize") or info.get("filesize_approx") or AUDIO_BYTES_PER_S * duration_s
+    needed = size + working_bytes(size, duration_s)
+    demand_space(folder, needed, "the download and its working copy", setting="INGEST_WORK_DIR")
 
 
 def too_large(limits: Limits) -> BadInputError:

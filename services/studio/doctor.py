@@ -1,30 +1,32 @@
-"""`diary doctor`: what this machine has and lacks, each finding with what to do about it."""
+"""`diary doctor`: what this machine, or a whole stack, has and lacks; each finding with what to do about it."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-from dataclasses import dataclass
 
 import httpx
 
+from services.studio import host
 from services.studio.local import SERVICES, Stack
 from services.studio.processes import demand_free_port
+from shared import machine, preflight
+from shared.client import ServiceClient
 from shared.errors import ConflictError
+from shared.models import catalogue
+from shared.needs import GB, LOCAL_GB, Finding, Need
 
-NEEDED_DISK_GB = 10
 PYTHONS = ((3, 11), (3, 12))
 
 
-@dataclass(frozen=True)
-class Finding:
-    what: str
-    ok: bool
-    detail: str
+def ask(client: ServiceClient) -> list[Finding]:
+    """What all services of a running stack say of their machines, through studio."""
+    return [Finding(**found) for found in client.call("GET", "/v1/preflight").json()]
 
 
 def examine(stack: Stack) -> list[Finding]:
-    return [python(), disk(stack), *environments(stack), *services(stack)]
+    """This machine, for a local stack."""
+    needs = [Need(stack.home, LOCAL_GB * GB, "environments, small models and the demo")]
+    return [python(), *host.examine(needs), *models(), *fetching(stack), *environments(stack), *services(stack)]
 
 
 def python() -> Finding:
@@ -33,11 +35,15 @@ def python() -> Finding:
     return Finding("python", ok, version if ok else f"{version}; install Python 3.11 or 3.12 and run `make install`")
 
 
-def disk(stack: Stack) -> Finding:
-    free_gb = shutil.disk_usage(stack.home.parent if not stack.home.exists() else stack.home).free / 1e9
-    ok = free_gb >= NEEDED_DISK_GB
-    detail = f"{free_gb:.0f} GB free" + ("" if ok else f"; free some: {NEEDED_DISK_GB} GB are needed")
-    return Finding("disk", ok, detail)
+def models() -> list[Finding]:
+    """Those of the GPU profile, where there is a GPU; the small ones are inside the environments."""
+    return preflight.hub_models(catalogue()) if machine.gpus().found else []
+
+
+def fetching(stack: Stack) -> list[Finding]:
+    """yt-dlp and its programs, as ingest's environment has them."""
+    interpreter = stack.python_of("ingest")
+    return preflight.fetching(environment=interpreter.parents[1]) if interpreter.exists() else []
 
 
 def environments(stack: Stack) -> list[Finding]:
