@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -86,6 +86,25 @@ class ServiceClient:
         if response.is_error:
             raise _refusal(self.name, response)
         return response
+
+    def stream(self, method: str, path: str, on_size: Callable[[int], None] = lambda size: None) -> Iterator[bytes]:
+        """A long answer piece by piece; `on_size` is told its length in bytes, if the service knows it.
+
+        raises   ServiceUnavailableError when it breaks off: what came is not whole
+        """
+        patient = httpx.Timeout(None, connect=TIMEOUT.connect)
+        try:
+            with self._http.stream(method, self.url + path, headers=self._trace(), timeout=patient) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(self.name, response)
+                if "content-length" in response.headers:
+                    on_size(int(response.headers["content-length"]))
+                yield from response.iter_raw()
+        except httpx.HTTPError as error:
+            raise ServiceUnavailableError(
+                f"{self.name} does not answer, or broke off ({type(error).__name__}); its log says why, then try again"
+            ) from error
 
     def _first_answer(self, method: str, path: str, headers: dict[str, str], options: dict[str, Any]) -> httpx.Response:
         """Ask the replicas in turn, and from now on first the one that answered."""

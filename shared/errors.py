@@ -24,6 +24,10 @@ class BadAudioError(BadInputError):
     """Not audio, empty, too short or silent."""
 
 
+class NewerDataError(BadInputError):
+    """Stored by a newer version of the product than this one."""
+
+
 class ConflictError(DiaryError):
     status = 409
 
@@ -66,6 +70,12 @@ class NoSpaceError(DiaryError):
     status = 507
 
 
+class MachineUnfitError(DiaryError):
+    """A GPU is demanded and none can work here; the service does not start."""
+
+    status = 503
+
+
 class EngineFailedError(DiaryError):
     """The engine's process died or broke off; the service lives on and the job is tried again."""
 
@@ -88,6 +98,13 @@ class ServiceUnavailableError(DiaryError):
 
 class SourceUnavailableError(DiaryError):
     """The site that a recording comes from is busy or broke off; jobs wait and try again."""
+
+    status = 503
+    retryable = True
+
+
+class ModelUnavailableError(DiaryError):
+    """The model hub does not answer or broke off; jobs wait and try again, and a download goes on where it was."""
 
     status = 503
     retryable = True

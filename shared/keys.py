@@ -3,6 +3,7 @@
     key                                            written by      kind
     blobs/{sha256}                                 any service     content, immutable, named by what it holds
     uploads/{id}                                   studio          a file on its way to ingest, removed afterwards
+    imports/{id}.json                              studio          what an import will name, removed when it ends
     probes/{id}                                    any service     of the race probe at start, removed at once
     shows/{show}/show.json                         studio          pointer (changes by compare-and-swap)
     shows/{show}/recordings/{id}.json              ingest          manifest, immutable
@@ -15,6 +16,7 @@
     shows/{show}/adapters/{name}.json              trainer         manifest
     shows/{show}/episodes/{id}/turns/{n}.json      inference       one turn, written once
     shows/{show}/episodes/{id}/episode.json        inference       manifest
+    shows/{show}/absences/{id}.json                studio          manifest of what is missing on purpose
 
 Manifests are written last, once, with a conditional put: whoever reads one finds everything it names.
 """
@@ -35,6 +37,8 @@ _WRITERS = (
     (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
     (r"^shows/[^/]+/(runs|checkpoints|adapters)/", "trainer", "train one with `diary adapters train`"),
     (r"^shows/[^/]+/episodes/", "inference", "write one with `diary episodes write`"),
+    (r"^shows/[^/]+/absences/", "studio", "nothing is missing on purpose"),
+    (r"^imports/", "studio", "import the show again with `diary shows import`"),
     (r"^probes/", "any", "start the service again"),
     (r"^blobs/", "any", "its manifest is damaged: restore the store from its backup"),
 )
@@ -67,8 +71,25 @@ def _part(name: str) -> str:
     return name
 
 
+_MANIFEST = (
+    r"show\.json|voiceprint\.json|recordings/P\.json|transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
+    r"checkpoints/\d+/\d{8}\.json|adapters/P\.json|episodes/P/(episode\.json|turns/\d{5}\.json)"
+).replace("P", r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")
+
+
+def is_content_of(key: str, slug: str) -> bool:
+    """Whether a key names a blob, or a manifest or pointer of this show, and nothing else."""
+    if ".." in key or not _PART.fullmatch(slug):
+        return False
+    own = re.fullmatch(rf"shows/{re.escape(slug)}/({_MANIFEST})", key)
+    return bool(own or re.fullmatch(r"blobs/[0-9a-f]{64}", key))
+
+
+BLOBS = "blobs/"
+
+
 def blob(sha256: str) -> str:
-    return f"blobs/{sha256}"
+    return f"{BLOBS}{sha256}"
 
 
 UPLOADS = "uploads/"
@@ -78,8 +99,18 @@ def upload(upload_id: str) -> str:
     return f"{UPLOADS}{_part(upload_id)}"
 
 
+IMPORTS = "imports/"
+
+
+def importing(import_id: str) -> str:
+    return f"{IMPORTS}{_part(import_id)}.json"
+
+
+PROBES = "probes/"
+
+
 def probe(probe_id: str) -> str:
-    return f"probes/{probe_id}"
+    return f"{PROBES}{probe_id}"
 
 
 def show(slug: str) -> str:
@@ -126,12 +157,21 @@ def run(slug: str, number: int) -> str:
     return f"shows/{_part(slug)}/runs/{number}.json"
 
 
+def runs(slug: str) -> str:
+    return f"shows/{_part(slug)}/runs/"
+
+
 def checkpoints(slug: str, run_number: int) -> str:
     return f"shows/{_part(slug)}/checkpoints/{run_number}/"
 
 
 def checkpoint(slug: str, run_number: int, step: int) -> str:
     return f"{checkpoints(slug, run_number)}{step:08d}.json"
+
+
+def adapter_name(slug: str, run_number: int, step: int) -> str:
+    """Name of the adapter that a run made at a step, such as `doac.r3.c240`."""
+    return f"{slug}.r{run_number}.c{step}"
 
 
 def adapters(slug: str) -> str:
@@ -161,3 +201,11 @@ def episode_turn(slug: str, episode_id: str, index: int) -> str:
 def episode_id(job_id: str) -> str:
     """The episode of a writing job: it follows from the job's id, so a repeat finds the turns it wrote."""
     return "e" + hashlib.sha256(job_id.encode()).hexdigest()[:12]
+
+
+def absences(slug: str) -> str:
+    return f"shows/{_part(slug)}/absences/"
+
+
+def absence(slug: str, absence_id: str) -> str:
+    return f"{absences(slug)}{_part(absence_id)}.json"

@@ -358,6 +358,7 @@ class EpisodeRequest(EpisodeOptions):
 
 
 class EpisodeTurn(Record):
+    schema_version: Literal[1] = 1
     index: int
     role: Literal["host", "guest"]
     speaker: str
@@ -413,6 +414,21 @@ class EpisodeResult(Record):
     words: int
     turns: int
     canary: bool | None
+
+
+# ---- what is not there ------------------------------------------------------------------------------------------
+
+
+class Absences(Record):
+    """Keys that manifests of a show name and that are missing on purpose.
+
+    `left out` of the export that the show came from; or `collected`: a working copy, which its original can make again.
+    """
+
+    schema_version: Literal[1] = 1
+    show: Slug
+    why: Literal["left out", "collected"]
+    keys: tuple[str, ...]
 
 
 # ---- pipeline ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,14 +21,18 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from shared import keys
+from shared import keys, preflight
 from shared.errors import BadInputError, DiaryError, StoreUnavailableError
 from shared.jobs import Handler, Jobs
 from shared.lease import Lease
+from shared.model_command import models_command
+from shared.needs import Finding
 from shared.problems import problem_of, unexpected
+from shared.races import probe_races
 from shared.schemas import Job, Problem
 from shared.settings import ServiceSettings, StoreSettings
-from shared.store import S3Store, Store, probe_races
+from shared.shelf import Shelf
+from shared.store import S3Store, Store
 from shared.telemetry import Metrics, current_trace_id, log_to_stderr, new_trace_id, trace, trace_id_of
 from shared.tokens import Access, Token, TokenBook
 from shared.version import VERSION
@@ -40,6 +45,9 @@ STORE_CHECK_S = 15.0
 _KEY = re.compile(r"^[A-Za-z0-9._:-]{8,160}$")
 MAX_BODY_BYTES = 1024 * 1024
 UPLOADS = "/v1/uploads"
+IMPORTS = "/v1/imports"
+STREAMED = (UPLOADS, IMPORTS, f"{IMPORTS}/checks")  # bodies of any size, read piece by piece
+EVERY_SHOW = "every show"
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class JobRoute:
     request: type[BaseModel]
     run: Callable[..., BaseModel]
     demand: Callable[[Any], None] = lambda request: None
+    access: Access = Access.EDITOR
 
 
 class Engine(Protocol):
@@ -101,15 +110,19 @@ def job_service(
     routes: Sequence[JobRoute],
     *,
     engines: Mapping[str, Engine] | None = None,
+    shelf: Shelf | None = None,
     routers: Sequence[APIRouter] = (),
     links: Callable[[Job], dict[str, str]] = lambda job: {},
+    checks: preflight.Checks = list,
 ) -> FastAPI:
     """Build a service around its job handlers.
 
     routes    what it makes; each becomes `POST /v1/<nouns>` answering 202 with the job and its links
     engines   by name, to be stopped with the service and shown by its health
+    shelf     models to bring from the start on, shown by its readiness
     routers   further doors (studio's reading API)
     links     further links of a job
+    checks    what is looked at before any work: logged at the start, and told at /health/preflight
     """
     metrics = Metrics(name)
     jobs = Jobs(name, settings, metrics, links)
@@ -120,14 +133,19 @@ def job_service(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(preflight.begin, name, checks)
         await asyncio.to_thread(jobs.start)
         checking = asyncio.create_task(_keep_checking(readiness))
+        if shelf is not None:
+            await asyncio.to_thread(shelf.start)
         log.info("service is up", extra={"version": VERSION})
         yield
         checking.cancel()
         jobs.stopping.set()
         for engine in engines.values():
             await asyncio.to_thread(engine.stop)
+        if shelf is not None:
+            await asyncio.to_thread(shelf.stop)
         await asyncio.to_thread(jobs.stop)
 
     app = FastAPI(title=f"diary-of-AI-ceo: {name}", version=VERSION, lifespan=lifespan)
@@ -139,7 +157,7 @@ def job_service(
     for route in routes:
         app.include_router(_making(route, jobs, readiness))
     app.include_router(_jobs_door(jobs))
-    app.include_router(_health_door(name, readiness, metrics, engines))
+    app.include_router(_health_door(name, readiness, metrics, engines, checks, shelf))
     for router in routers:
         app.include_router(router)
     return app
@@ -149,8 +167,15 @@ def _handler(route: JobRoute) -> Handler:
     return lambda request, context: route.run(request, job=context)
 
 
-def serve(service: str, make_app: Callable[[], FastAPI], port: int) -> None:
-    """Run a service on loopback until SIGTERM. Leaves at once: running jobs stay pending and are resumed."""
+def serve(
+    service: str, make_app: Callable[[], FastAPI], port: int, open_shelf: Callable[[], Shelf] = lambda: Shelf(())
+) -> None:
+    """Run a service on loopback until SIGTERM. Leaves at once: running jobs stay pending and are resumed.
+
+    `python -m services.NAME.app models` lists and brings the models of `open_shelf` instead.
+    """
+    if sys.argv[1:2] == ["models"]:
+        sys.exit(models_command(open_shelf(), sys.argv[2:]))
     log_to_stderr(service)
     host = os.environ.get("DIARY_BIND", "127.0.0.1")
     uvicorn.run(make_app(), host=host, port=port, log_config=None, timeout_graceful_shutdown=2)
@@ -205,10 +230,10 @@ def _making(route: JobRoute, jobs: Jobs, readiness: Readiness) -> APIRouter:
         body: BaseModel,
         request: Request,
         response: Response,
-        token: Token = Depends(editor),
+        token: Token = Depends(viewer),
         idempotency_key: str | None = Header(default=None),
     ) -> Job:
-        token.demand(Access.EDITOR, getattr(body, "show", None))
+        token.demand(route.access, getattr(body, "show", None) or EVERY_SHOW)
         readiness.demand()
         route.demand(body)
         job = jobs.submit(
@@ -281,7 +306,14 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
         await asyncio.sleep(SSE_POLL_S)
 
 
-def _health_door(name: str, readiness: Readiness, metrics: Metrics, engines: Mapping[str, Engine]) -> APIRouter:
+def _health_door(
+    name: str,
+    readiness: Readiness,
+    metrics: Metrics,
+    engines: Mapping[str, Engine],
+    checks: preflight.Checks,
+    shelf: Shelf | None,
+) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health/live")
@@ -290,9 +322,16 @@ def _health_door(name: str, readiness: Readiness, metrics: Metrics, engines: Map
         return {"service": name, "version": VERSION, "engines": running}
 
     @router.get("/health/ready")
-    def ready() -> dict[str, str]:
+    def ready() -> dict[str, Any]:
+        """Whether it takes work; jobs that need a model which is still on its way wait for it."""
         readiness.demand()
-        return {"service": name, "state": "ready"}
+        models = [state.model_dump(exclude_defaults=True) for state in shelf.states()] if shelf is not None else []
+        return {"service": name, "state": "ready", "models": models}
+
+    @router.get("/health/preflight")
+    def findings(token: Token = Depends(viewer)) -> list[Finding]:
+        """What this service's machine has and lacks now; each finding says what to do."""
+        return preflight.of(name, checks)
 
     @router.get("/metrics")
     def metrics_text(token: Token = Depends(viewer)) -> Response:
@@ -363,7 +402,7 @@ def _guard(
         if request.method in ("POST", "PUT", "PATCH"):
             try:
                 tokens.find(request.headers.get("authorization"))
-                if request.url.path != UPLOADS:
+                if request.url.path not in STREAMED:
                     _demand_small_body(request)
             except DiaryError as error:
                 return problem_response(problem_of(error, current_trace_id()))

@@ -1,21 +1,22 @@
 """The object store: one protocol and the S3 client behind it. Conditional writes live here and nowhere else.
 
 Manifests are created once (`create`: put if absent), pointers change by compare-and-swap (`replace`), bytes go to
-`blobs/{sha256}` first. A store that lets two writers win one conditional put is refused at start (`probe_races`).
+`blobs/{sha256}` first. A store that lets two writers win one conditional put is refused at start (shared/races.py).
+What no manifest names is removed by studio's collector once it is older than a day; so `put_blob` sends again what it
+finds here but half that old, and its manifest has half a day to come.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import threading
+import json
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import urllib3
@@ -24,13 +25,30 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from pydantic import BaseModel, ValidationError
 
 from shared import keys
-from shared.errors import ArtifactMissingError, BadInputError, ConflictError, StoreUnavailableError, StoreUnsafeError
+from shared.errors import (
+    ArtifactMissingError,
+    BadInputError,
+    ConflictError,
+    NewerDataError,
+    NoSpaceError,
+    StoreUnavailableError,
+)
 from shared.schemas import Blob, MadeFrom
 
 R = TypeVar("R", bound=BaseModel)
 
 PART_BYTES = 16 * 1024 * 1024
-PROBE_WRITERS = 4
+CHUNK_BYTES = 1024 * 1024
+GRACE = timedelta(hours=24)  # what no manifest names is never removed before it is that old
+SENT_AGAIN_AFTER = GRACE / 2
+FULL = ("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded")
+
+
+class Stored(NamedTuple):
+    """How large an object is, and when it was last written by the store's clock."""
+
+    bytes: int
+    modified: datetime
 
 
 class Store(Protocol):
@@ -56,24 +74,63 @@ class Store(Protocol):
         """Stream an object into a file."""
         ...
 
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The content piece by piece."""
+        ...
+
+    def stat(self, key: str) -> Stored | None:
+        """None when nothing is there."""
+        ...
+
     def exists(self, key: str) -> bool: ...
 
     def list(self, prefix: str) -> list[str]:
         """All keys under a prefix, sorted."""
         ...
 
+    def sizes(self, prefix: str) -> dict[str, Stored]:
+        """All objects under a prefix, in order of their keys."""
+        ...
+
     def delete(self, key: str) -> None: ...
+
+    def broken_off(self, before: datetime) -> tuple[str, ...]:
+        """Names of large writes that began before a time and never ended; no list of objects shows their parts."""
+        ...
+
+    def drop_broken_off(self, name: str) -> None:
+        """Free the parts of such a write."""
+        ...
 
 
 # ---- records, manifests and blobs, on any store ---------------------------------------------------------------------
 
 
 def load(store: Store, key: str, record: type[R]) -> R:
-    """The record stored at a key; BadInputError if what is there is not one (damaged, or from a newer version)."""
+    """The record stored at a key; BadInputError if what is there is none, NewerDataError if we are too old for it."""
+    return parse(store.get(key), key, record)
+
+
+def parse(data: bytes, key: str, record: type[R]) -> R:
     try:
-        return record.model_validate_json(store.get(key))
+        return record.model_validate_json(data)
     except ValidationError as error:
+        _demand_known_schema(data, key, record)
         raise BadInputError(f"{key} is not a valid {record.__name__}: {error.errors()[0]['msg']}") from error
+
+
+def _demand_known_schema(data: bytes, key: str, record: type[BaseModel]) -> None:
+    """raises NewerDataError if the record's `schema_version` is above those that its class knows"""
+    try:
+        found = json.loads(data).get("schema_version")
+    except (ValueError, AttributeError):
+        return
+    known = max(get_args(record.model_fields["schema_version"].annotation), default=0)
+    if isinstance(found, int) and found > known:
+        raise NewerDataError(
+            f"{key} was made by a newer version of the product (schema {found}, this one knows {known}); upgrade, or "
+            "restore a backup that this version made"
+        )
 
 
 def create_manifest(store: Store, key: str, record: BaseModel) -> bool:
@@ -95,13 +152,14 @@ def made_from(store: Store, *object_keys: str) -> tuple[MadeFrom, ...]:
 
 
 def put_blob(store: Store, source: bytes | Path, media_type: str) -> Blob:
-    """Store bytes or a file under the name of its content; what is already there is not sent again."""
+    """Store bytes or a file under the name of its content; what is there, whole and new, is not sent again."""
     if isinstance(source, Path):
         sha256, size = file_sha256(source), source.stat().st_size
     else:
         sha256, size = hashlib.sha256(source).hexdigest(), len(source)
     blob = Blob(key=keys.blob(sha256), sha256=sha256, bytes=size, media_type=media_type)
-    if not store.exists(blob.key):
+    there = store.stat(blob.key)
+    if there is None or there.bytes != size or datetime.now(UTC) - there.modified > SENT_AGAIN_AFTER:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
             store.put_stream(blob.key, stream, media_type)
     return blob
@@ -211,28 +269,60 @@ class S3Store:
             response = self._client.get_object(self._bucket, key)
             try:
                 with path.open("wb") as file:
-                    for chunk in response.stream(1024 * 1024):
+                    for chunk in response.stream(CHUNK_BYTES):
                         file.write(chunk)
             finally:
                 response.close()
                 response.release_conn()
 
-    def exists(self, key: str) -> bool:
+    def stream(self, key: str) -> Iterator[bytes]:
+        with _named_errors(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                yield from response.stream(CHUNK_BYTES)
+            finally:
+                response.close()
+                response.release_conn()
+
+    def stat(self, key: str) -> Stored | None:
         try:
             with _named_errors(key):
-                self._client.stat_object(self._bucket, key)
+                return _stored(self._client.stat_object(self._bucket, key))
         except ArtifactMissingError:
-            return False
-        return True
+            return None
+
+    def exists(self, key: str) -> bool:
+        return self.stat(key) is not None
 
     def list(self, prefix: str) -> list[str]:
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, Stored]:
         with _named_errors(prefix):
-            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            return sorted(item.object_name for item in found if item.object_name and not item.is_dir)
+            listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            found = {item.object_name: _stored(item) for item in listed if item.object_name and not item.is_dir}
+        return dict(sorted(found.items()))
 
     def delete(self, key: str) -> None:
         with _named_errors(key):
             self._client.remove_object(self._bucket, key)
+
+    def broken_off(self, before: datetime) -> tuple[str, ...]:
+        """A MinIO server tells none, and drops them by itself after a day."""
+        with _named_errors(keys.BLOBS):
+            found = self._client._list_multipart_uploads(self._bucket).uploads
+        began = [(item.object_name, item.upload_id, item.initiated_time) for item in found]
+        names = (f"{upload}@{key}" for key, upload, time in began if time is not None and time < before)
+        return tuple(sorted(names))
+
+    def drop_broken_off(self, name: str) -> None:
+        upload, _, key = name.partition("@")
+        with _named_errors(key):
+            try:
+                self._client._abort_multipart_upload(self._bucket, key, upload)
+            except S3Error as error:
+                if error.code != "NoSuchUpload":  # ended, or dropped by somebody else
+                    raise
 
     def _conditional_put(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
         """Single PUT under a condition; False if it does not hold. minio-py 7.2 has no public argument for this."""
@@ -254,6 +344,11 @@ class S3Store:
         return True
 
 
+def _stored(item: Any) -> Stored:
+    """From what the client tells of an object, in a list or alone."""
+    return Stored(bytes=item.size or 0, modified=item.last_modified or datetime.now(UTC))
+
+
 @contextmanager
 def _named_errors(key: str) -> Iterator[None]:
     """Turn the client's errors into ours: missing, unavailable, or a setting that is wrong."""
@@ -266,6 +361,10 @@ def _named_errors(key: str) -> Iterator[None]:
             raise BadInputError(
                 f"the object store refused our credentials ({error.code}); check S3_ACCESS_KEY"
             ) from error
+        if error.code in FULL or error.response.status == 507:
+            raise NoSpaceError(
+                "the object store is full; see `diary storage` and `diary storage gc`, or give it a larger volume"
+            ) from error
         raise StoreUnavailableError(f"the object store failed on {key}: {error.code}; see its log") from error
     except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
@@ -273,54 +372,3 @@ def _named_errors(key: str) -> Iterator[None]:
         raise StoreUnavailableError(
             f"the object store does not answer ({type(error).__name__}); start it with `make up` or check S3_URL"
         ) from error
-
-
-# ---- the two-second check at every start -------------------------------------------------------------------------
-
-
-def probe_races(store: Store, *, rounds: int = 1, writers: int = PROBE_WRITERS) -> None:
-    """Refuse a store in which one conditional put has two winners (or none), by racing for it.
-
-    raises   StoreUnsafeError, naming the number of winners
-    """
-    with ThreadPoolExecutor(writers) as pool:
-        for _ in range(rounds):
-            key = keys.probe(uuid.uuid4().hex)
-            try:
-                winners = _race(pool, writers, partial(_created, store, key))
-                _demand_one_winner(winners, "If-None-Match")
-                tag = store.read(key)[1]
-                winners = _race(pool, writers, partial(_swapped, store, key, tag))
-                _demand_one_winner(winners, "If-Match")
-            finally:
-                store.delete(key)
-
-
-def _race(pool: ThreadPoolExecutor, writers: int, write: Callable[[int], bool]) -> int:
-    start = threading.Barrier(writers)
-
-    def run(writer: int) -> bool:
-        start.wait()
-        return write(writer)
-
-    return sum(pool.map(run, range(writers)))
-
-
-def _created(store: Store, key: str, writer: int) -> bool:
-    return store.create(key, f"writer {writer}".encode())
-
-
-def _swapped(store: Store, key: str, tag: str, writer: int) -> bool:
-    try:
-        store.replace(key, f"swapped by {writer}".encode(), tag)
-    except ConflictError:
-        return False
-    return True
-
-
-def _demand_one_winner(winners: int, condition: str) -> None:
-    if winners != 1:
-        raise StoreUnsafeError(
-            f"{winners} of the writers won one conditional put ({condition}); exactly one may, or artifacts get lost. "
-            "Use a store that honours conditional writes (see README, object store)"
-        )

@@ -43,6 +43,8 @@ def test_a_file_imports_only_what_its_room_may(path: Path):
             assert own is not None and parts[1] == own, f"{path} imports {name}: services never import each other"
         if parts[0] in HEAVY:
             assert path.name == "engine.py", f"{path} imports {name}: heavy libraries belong to engine.py"
+        if parts[0] == "huggingface_hub":
+            assert path.name == "hub.py", f"{path} imports {name}: models come through shared/hub.py"
         if parts[0] == "dbos":
             assert place == ("shared", "jobs.py"), f"{path} imports the workflow library"
         if parts[0] == "minio":
@@ -82,7 +84,7 @@ def test_broad_excepts_live_in_job_runners_only():
 
 def test_every_environment_read_is_in_settings_or_a_runner():
     allowed = {"shared/settings.py", "shared/engines.py", "shared/leash.py", "shared/service.py"}
-    allowed |= {"services/studio/local.py", "services/studio/processes.py", "services/studio/cli.py"}
+    allowed |= {f"services/studio/{name}.py" for name in ("env", "local", "processes", "terminal")}
     found = {str(path.relative_to(ROOT)) for path in SOURCES if "os.environ" in path.read_text()}
 
     assert {path for path in found if not path.endswith(("settings.py", "engine.py"))} <= allowed

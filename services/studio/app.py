@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, BinaryIO, cast
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel
 
-from services.studio import pipeline
+from services.studio import care, pipeline
+from services.studio.bodies import BodyReader
 from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.library import Library, summary, upload_id
+from services.studio.rounds import Rounds
 from services.studio.settings import Settings
-from shared import keys
+from services.studio.status import Statuses, StatusOfAll, status_door
+from shared import keys, preflight
 from shared.errors import BadInputError
 from shared.jobs import JobContext
+from shared.needs import Finding
+from shared.preflight import Checks
 from shared.schemas import (
     DatasetRequest,
     DatasetResult,
@@ -43,6 +45,7 @@ from shared.store import Store
 from shared.tokens import Access, Token
 
 UPLOADS_AT_ONCE = 8
+TOO_LARGE = "the file is larger than this server takes; raise STUDIO_MAX_UPLOAD_BYTES"
 
 # what a person may ask for one by one: path, kind, service, request, result
 SINGLE_STEPS = (
@@ -55,7 +58,21 @@ SINGLE_STEPS = (
 )
 
 
-def create_app(store: Store, crew: Crew, settings: Settings) -> FastAPI:
+def create_app(
+    store: Store,
+    crew: Crew,
+    settings: Settings,
+    checks: Checks = list,
+    rounds: Checks = list,
+    statuses: Statuses = list,
+) -> FastAPI:
+    """Build studio.
+
+    checks     what studio itself needs of its machine
+    rounds     what all services say of theirs
+    statuses   how the other services are
+    """
+
     def demand(request: Any) -> None:
         pipeline.demand_show(store, request.show)
 
@@ -65,9 +82,16 @@ def create_app(store: Store, crew: Crew, settings: Settings) -> FastAPI:
             JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand)
             for path, kind, service, request, result in SINGLE_STEPS
         ),
+        care.collections(store, settings),
     ]
-    routers = [_shows_door(Library(store)), _uploads_door(store, settings.max_upload_bytes)]
-    return job_service("studio", settings, store, routes, routers=routers, links=_links)
+    routers = [
+        _shows_door(Library(store)),
+        _uploads_door(store, settings.max_upload_bytes),
+        _preflight_door(rounds),
+        status_door(statuses),
+        *care.doors(store, settings),
+    ]
+    return job_service("studio", settings, store, routes, routers=routers, links=_links, checks=checks)
 
 
 def _links(job: Job) -> dict[str, str]:
@@ -102,7 +126,25 @@ def main() -> FastAPI:
         "trainer": settings.trainer_url,
         "inference": settings.inference_url,
     }
-    return create_app(open_store(), HttpCrew(urls, settings.service_token.get_secret_value()), settings)
+    token, checks = settings.service_token.get_secret_value(), partial(look, settings)
+    rounds = Rounds(urls, token, checks)
+    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, StatusOfAll(urls, token))
+
+
+def look(settings: Settings) -> list[Finding]:
+    """What studio needs of its machine."""
+    return [*preflight.memory(), *preflight.volumes("studio", settings)]
+
+
+def _preflight_door(rounds: Checks) -> APIRouter:
+    router = APIRouter(prefix="/v1/preflight")
+
+    @router.get("")
+    def all_findings(token: Token = Depends(viewer)) -> list[Finding]:
+        """What every service's machine has and lacks: what `diary doctor` prints."""
+        return rounds()
+
+    return router
 
 
 def _shows_door(library: Library) -> APIRouter:
@@ -162,56 +204,21 @@ def _getter(one: Any, reader: Any) -> Any:
 
 def _uploads_door(store: Store, max_bytes: int) -> APIRouter:
     router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
-    library = Library(store)
     limiter = anyio.CapacityLimiter(UPLOADS_AT_ONCE)  # threads of their own: slow uploads must not hold up the rest
 
     @router.post("", status_code=201)
     async def upload(request: Request, token: Token = Depends(editor)) -> dict[str, str]:
         """Send a file as the request body; the reply's `upload_key` goes into `POST /v1/recordings`."""
         key = keys.upload(upload_id(now()))
-        body = cast(BinaryIO, _BodyReader(request.stream(), max_bytes))
+        body = cast(BinaryIO, BodyReader(request.stream(), max_bytes, TOO_LARGE))
         try:
             await anyio.to_thread.run_sync(store.put_stream, key, body, "application/octet-stream", limiter=limiter)
-            await anyio.to_thread.run_sync(library.forget_old_uploads, now())
         except BadInputError:
             await anyio.to_thread.run_sync(store.delete, key)
             raise
         return {"upload_key": key}
 
     return router
-
-
-class _BodyReader(io.RawIOBase):
-    """An async request body as a file that a thread can read."""
-
-    def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
-        self._chunks = chunks
-        self._left = max_bytes
-        self._buffer = bytearray()
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._buffer) < size:
-            chunk = anyio.from_thread.run(self._next_chunk)
-            if not chunk:
-                break
-            self._left -= len(chunk)
-            if self._left < 0:
-                raise BadInputError("the file is larger than this server takes; raise STUDIO_MAX_UPLOAD_BYTES")
-            self._buffer += chunk
-        if size < 0:
-            size = len(self._buffer)
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
-
-    async def _next_chunk(self) -> bytes:
-        async for chunk in self._chunks:
-            if chunk:
-                return chunk
-        return b""
 
 
 if __name__ == "__main__":

@@ -7,130 +7,37 @@ stderr; `--json` prints one JSON value on stdout and nothing else.
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from services.studio import cli_storage
 from services.studio import doctor as doctor_checks
 from services.studio.local import local_stack
+from services.studio.terminal import (
+    Json,
+    NoWait,
+    Slug,
+    as_row,
+    carry_out,
+    errors,
+    follow,
+    get,
+    is_elsewhere,
+    order,
+    out,
+    show_value,
+    studio,
+)
 from shared.client import ServiceClient
 from shared.errors import DiaryError
-from shared.schemas import Job
 
 app = typer.Typer(no_args_is_help=True, help="Turn an interview podcast into an AI that can hold a new episode of it.")
-errors = Console(stderr=True)
-out = Console()
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
-Slug = Annotated[str, typer.Argument(help="The show's slug, e.g. lamplight.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue the job and return.")]
-
-POLL_TURNS_S = 0.5
 
 
-# ---- talking to studio ---------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def studio() -> Iterator[ServiceClient]:
-    stack = local_stack()
-    url = os.environ.get("DIARY_URL") or stack.url("studio")
-    token = os.environ.get("DIARY_TOKEN") or stack.admin_token()
-    client = ServiceClient("studio", url, token)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = False) -> None:
-    """Queue a job, follow it with a bar and print its result; or print the job and return."""
-    if no_wait:
-        with studio() as client:
-            show_value(client.submit(path, _without_nones(request)).model_dump(mode="json"), as_json)
-    else:
-        show_value(carry_out(path, request), as_json)
-
-
-def carry_out(path: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Queue a job, follow it with a bar, return its result."""
-    with studio() as client:
-        return client.result(follow(client, client.submit(path, _without_nones(request))))
-
-
-def _without_nones(request: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if value is not None}
-
-
-def follow(client: ServiceClient, job: Job, *, ours: bool = True) -> Job:
-    """Wait for a job with a progress bar; Ctrl-C cancels it if it is ours, else stops watching."""
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
-        TimeElapsedColumn(),
-        console=errors,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task(job.kind, total=None, amount="")
-
-        def tick(now: Job) -> None:
-            bar.update(task, **bar_fields(now))
-
-        try:
-            return client.wait(job, tick)
-        except KeyboardInterrupt:
-            if not ours:
-                raise
-            errors.print(f"cancelling {job.kind} ...")
-            return client.wait(client.cancel(job.id))
-
-
-def bar_fields(job: Job) -> dict[str, Any]:
-    """What a bar shows of a job: stage, amount with its unit, time left."""
-    progress = job.progress
-    if progress is None:
-        return {"description": f"{job.kind}: {job.state}"}
-    amount = f"{progress.done:g}/{progress.total:g} {progress.unit}" if progress.total else progress.note
-    if progress.eta_s is not None:
-        amount += f", {progress.eta_s:.0f} s left"
-    return {"description": progress.stage, "completed": progress.done, "total": progress.total, "amount": amount}
-
-
-def show_value(value: Any, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(value))
-    elif isinstance(value, list):
-        show_table(value)
-    else:
-        for name, field in value.items():
-            out.print(f"[bold]{name}[/bold]: {field}", highlight=False)
-
-
-def show_table(rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        out.print("nothing yet")
-        return
-    columns = [name for name, value in rows[0].items() if not isinstance(value, dict | list)][:8]
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
-    out.print(table)
-
-
-def get(path: str, as_json: bool) -> None:
-    with studio() as client:
-        show_value(client.call("GET", path).json(), as_json)
+# ---- sources -------------------------------------------------------------------------------------------------------
 
 
 def upload(client: ServiceClient, path: Path) -> str:
@@ -178,6 +85,7 @@ datasets = noun("datasets", "Frozen training examples.", "datasets")
 adapters = noun("adapters", "Trained models (LoRA adapters).", "adapters")
 episodes = noun("episodes", "AI episodes.", "episodes")
 jobs = noun("jobs", "What runs or ran.")
+cli_storage.add_to(app, shows)
 
 
 @shows.command("create")
@@ -340,21 +248,37 @@ def cancel_job(job: str, as_json: Json = False) -> None:
 
 
 @app.command()
+def status(as_json: Json = False) -> None:
+    """Show every service: state, version, and models with how far they are."""
+    with studio() as client:
+        found = client.call("GET", "/v1/status").json()
+    show_value(found if as_json else [as_row(service) for service in found], as_json)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
-    """Check this machine: environments, disk, ports, services; each finding with what to do."""
-    findings = doctor_checks.examine(local_stack())
+    """Check this machine, or with DIARY_URL what all services say of theirs; each finding with what to do."""
+    if is_elsewhere():
+        with studio() as client:
+            findings = doctor_checks.ask(client)
+    else:
+        findings = doctor_checks.examine(local_stack())
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings]))
     else:
         for finding in findings:
             mark = "[green]ok  [/green]" if finding.ok else "[red]look[/red]"
-            out.print(f"{mark} {finding.what}: {finding.detail}", highlight=False)
+            out.print(
+                f"{mark} {finding.service or 'machine':13} {finding.what}: {finding.detail}",
+                highlight=False,
+                soft_wrap=True,
+            )
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
 def main() -> None:
     try:
-        app()
+        app(prog_name="diary")
     except DiaryError as error:
         errors.print(f"[red]error:[/red] {error}", highlight=False)
         sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -14,8 +14,6 @@ from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Recording, Sh
 from shared.store import Store, create_manifest, load
 
 R = TypeVar("R", bound=BaseModel)
-
-UPLOADS_LIVE = timedelta(hours=24)
 
 
 def upload_id(now: datetime) -> str:
@@ -87,14 +85,6 @@ class Library:
         prefix = keys.episode_turns(show, episode)
         first = keys.episode_turn(show, episode, after + 1)
         return [load(self._store, key, EpisodeTurn) for key in self._store.list(prefix) if key >= first]
-
-    def forget_old_uploads(self, now: datetime) -> list[str]:
-        """Remove files that were uploaded and never ordered; their keys begin with the time of upload."""
-        oldest = keys.upload(upload_id(now - UPLOADS_LIVE))
-        found = [key for key in self._store.list(keys.UPLOADS) if key < oldest]
-        for key in found:
-            self._store.delete(key)
-        return found
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

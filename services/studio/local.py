@@ -132,6 +132,7 @@ class Stack:
             f"{prefix}_LOG_DIR": str(home / "logs"),
             f"{prefix}_TOKENS_FILE": str(home / "secrets" / "tokens.json"),
             f"{prefix}_LEASE_DIR": str(home / "lease"),
+            "DIARY_MODELS_DIR": os.environ.get("DIARY_MODELS_DIR", str(self.base_model.absolute().parent)),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }

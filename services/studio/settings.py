@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from services.studio.retention import Rules
 from shared.settings import ServiceSettings
 
 
@@ -21,3 +24,35 @@ class Settings(ServiceSettings):
     service_token: SecretStr = Field(default=SecretStr(""), description="admin token shown to the other services")
     max_upload_bytes: int = Field(default=4 * 1024**3, gt=0, description="largest file a person may upload")
     concurrency: int = Field(default=16, ge=1, le=256, description="orders followed at once; they mostly wait")
+
+    collect_every_h: float = Field(
+        default=6.0, ge=0, description="hours between collections of what nobody needs; 0: only when an admin asks"
+    )
+    keep_checkpoints_h: float = Field(
+        default=0.0, ge=0, description="hours that resumable checkpoints (optimizer state) outlive the end of their run"
+    )
+    keep_abandoned_days: float = Field(
+        default=30.0, gt=0, description="days after its last checkpoint when an unfinished run counts as abandoned"
+    )
+    keep_working_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="days that 16 kHz working copies of transcribed recordings are kept; unset: for ever. Adding the "
+        "same file again makes a new one",
+    )
+    keep_uploads_h: float = Field(
+        default=72.0, gt=0, description="hours that an upload is kept which no job has taken over"
+    )
+    grace_h: float = Field(
+        default=24.0, ge=24, description="hours that data is kept which no manifest names: one may still come"
+    )
+
+    @property
+    def retention(self) -> Rules:
+        return Rules(
+            grace=timedelta(hours=self.grace_h),
+            finished=timedelta(hours=self.keep_checkpoints_h),
+            abandoned=timedelta(days=self.keep_abandoned_days),
+            working=timedelta(days=self.keep_working_days) if self.keep_working_days is not None else None,
+            uploads=timedelta(hours=self.keep_uploads_h),
+        )

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared import keys
-from shared.errors import ArtifactMissingError, BadInputError, ConflictError, StoreUnavailableError, StoreUnsafeError
+from shared.errors import (
+    ArtifactMissingError,
+    BadInputError,
+    ConflictError,
+    NewerDataError,
+    StoreUnavailableError,
+    StoreUnsafeError,
+)
+from shared.races import probe_races
 from shared.schemas import Show
 from shared.store import (
     S3Store,
@@ -18,7 +28,6 @@ from shared.store import (
     get_blob,
     load,
     point,
-    probe_races,
     put_blob,
 )
 from tests.conftest import s3_store
@@ -81,6 +90,45 @@ def test_keys_are_listed_by_prefix_in_order_and_deleted(store: Store):
     assert store.list(keys.recordings("lamplight")) == [keys.recording("lamplight", name) for name in ("a", "b")]
 
 
+def test_sizes_and_times_are_told_of_one_object_and_of_many(store: Store):
+    before = datetime.now(UTC)
+    store.create(keys.recording("lamplight", "b"), b"12345")
+    store.create(keys.recording("lamplight", "a"), b"1")
+    store.create(keys.show("other"), b"{}")
+
+    found = store.sizes("shows/lamplight/")
+
+    assert {key: stored.bytes for key, stored in found.items()} == {
+        keys.recording("lamplight", "a"): 1,
+        keys.recording("lamplight", "b"): 5,
+    }
+    assert list(found) == sorted(found)
+    alone = store.stat(keys.recording("lamplight", "b"))
+    assert alone is not None and alone.bytes == 5
+    assert abs(alone.modified - before) < timedelta(seconds=5)
+    assert store.stat(keys.recording("lamplight", "nowhere")) is None
+
+
+def test_an_object_is_streamed_piece_by_piece(store: Store):
+    data = bytes(range(256)) * 20_000
+    store.put_stream("uploads/u1", io.BytesIO(data), "application/octet-stream")
+
+    pieces = list(store.stream("uploads/u1"))
+
+    assert b"".join(pieces) == data and len(pieces) > 1
+    with pytest.raises(ArtifactMissingError):
+        list(store.stream("uploads/u2"))
+
+
+def test_a_blob_that_broke_off_is_sent_again(store: Store):
+    blob = put_blob(store, b"good", "text/plain")
+    store.put_stream(blob.key, io.BytesIO(b"go"), "text/plain")
+
+    put_blob(store, b"good", "text/plain")
+
+    assert get_blob(store, blob) == b"good"
+
+
 def test_a_blob_comes_back_bit_for_bit_from_bytes_and_from_a_file(store: Store, tmp_path):
     data = bytes(range(256)) * 1000
     source = tmp_path / "source.bin"
@@ -109,6 +157,14 @@ def test_a_manifest_of_another_kind_is_named(store: Store):
         load(store, KEY, Show)
 
 
+def test_a_manifest_of_a_newer_version_asks_for_an_upgrade(store: Store):
+    newer = {"schema_version": 2, "slug": "lamplight", "hosts": ["Mara Quill"]}
+    store.create(keys.show("lamplight"), json.dumps(newer).encode())
+
+    with pytest.raises(NewerDataError, match=r"made by a newer version.*schema 2, this one knows 1.*upgrade"):
+        load(store, keys.show("lamplight"), Show)
+
+
 def test_a_manifest_round_trips(store: Store):
     show = Show(slug="lamplight", title="The Lamplight Hour", host="Mara Quill")
 
@@ -135,6 +191,22 @@ def test_a_store_that_is_away_says_how_to_start_it():
 
 
 @pytest.mark.s3
+def test_parts_of_a_write_that_broke_off_are_found_and_dropped(s3):
+    store = s3_store(s3, "broken-off")
+    store.ensure_bucket()
+    upload = store._client._create_multipart_upload("broken-off", "uploads/u1", {})
+    store._client._upload_part("broken-off", "uploads/u1", b"a" * 6_000_000, None, upload, 1)
+    later, earlier = (datetime.now(UTC) + timedelta(minutes=sign) for sign in (1, -1))
+
+    assert store.sizes("") == {} and store.broken_off(earlier) == ()
+    [name] = store.broken_off(later)
+    store.drop_broken_off(name)
+    store.drop_broken_off(name)
+
+    assert store.broken_off(later) == ()
+
+
+@pytest.mark.s3
 def test_wrong_credentials_are_named(s3):
     store = S3Store(s3.url("s3"), "nobody", "wrong-secret", "diary")
 
@@ -147,6 +219,34 @@ def test_every_key_knows_its_writer_and_an_alien_key_is_refused():
     assert keys.writer(keys.episode_turn("lamplight", "e1", 3)) == "inference"
     with pytest.raises(ValueError, match="not a key"):
         keys.writer("somewhere/else")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        keys.show("lamp"),
+        keys.voiceprint("lamp"),
+        keys.recording("lamp", "r1"),
+        keys.transcript("lamp", "r1", "t1"),
+        keys.transcript_head("lamp", "r1"),
+        keys.dataset("lamp", "d1"),
+        keys.run("lamp", 12),
+        keys.checkpoint("lamp", 12, 8),
+        keys.adapter("lamp", "lamp.r12.c8"),
+        keys.episode_turn("lamp", "e1", 3),
+        keys.episode("lamp", "e1"),
+        keys.blob("0" * 64),
+    ],
+)
+def test_a_shows_own_keys_are_told_from_all_others(key: str):
+    assert keys.is_content_of(key, "lamp")
+    assert keys.is_content_of(key, "other") is key.startswith("blobs/")
+    assert not keys.is_content_of(key + "/..", "lamp") and not keys.is_content_of("/" + key, "lamp")
+
+
+@pytest.mark.parametrize("key", ["uploads/u1", "imports/i.json", "probes/p", "shows/lamp/absences/a.json", "blobs/0"])
+def test_what_passes_or_stays_here_is_no_content_of_a_show(key: str):
+    assert not keys.is_content_of(key, "lamp")
 
 
 @pytest.mark.parametrize("name", ["../other", "a/b", "", ".hidden", "x" * 200, "a..b", "a\nb"])

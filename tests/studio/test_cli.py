@@ -92,3 +92,13 @@ def test_no_wait_returns_a_job_that_can_be_followed(stack: Stack):
 
     assert job["state"] in ("queued", "running", "failed")
     assert followed.returncode == 1 and "error:" in followed.stderr
+
+
+def test_the_status_of_all_services_as_a_table_and_as_json(stack: Stack):
+    told = as_json(diary(stack, "status", "--json", token=(stack.home / "secrets" / "viewer.token").read_text()))
+    shown = diary(stack, "status")
+
+    assert [service["service"] for service in told] == ["studio", "ingest", "transcription", "trainer", "inference"]
+    assert {service["state"] for service in told} == {"ready"} and all(service["version"] for service in told)
+    assert [service["models"] for service in told[3:]] == [[{"name": "tests/tiny", "state": "ready"}]] * 2
+    assert shown.returncode == 0 and "inference" in shown.stdout and "ready" in shown.stdout

@@ -1,0 +1,161 @@
+"""The doors of data care: what is stored, what may go, a show as a file; and the clock of the collector."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import StreamingResponse
+
+from services.studio import collection, pipeline
+from services.studio.archive import MAX_LIST_BYTES, Only, read_list, tar_size
+from services.studio.bodies import BodyReader
+from services.studio.collection import CollectionRequest
+from services.studio.exports import take_stock, tar_bytes
+from services.studio.holdings import survey
+from services.studio.imports import ImportResult, bring_in, compare, result
+from services.studio.settings import Settings
+from services.studio.storage import Usage, usage
+from shared.errors import DiaryError
+from shared.jobs import DATABASE_TROUBLES, Jobs
+from shared.service import IMPORTS, JobRoute, editor, viewer
+from shared.store import Store
+from shared.telemetry import new_trace_id
+from shared.tokens import Access, Token
+
+log = logging.getLogger(__name__)
+
+COLLECT = "collect"
+IMPORTS_AT_ONCE = 2
+
+
+def collections(store: Store, settings: Settings) -> JobRoute:
+    """`POST /v1/collections`: for admins, as it removes things."""
+
+    def demand(request: CollectionRequest) -> None:
+        if request.show is not None:
+            pipeline.demand_show(store, request.show)
+
+    run = partial(collection.run, store=store, rules=settings.retention)
+    return JobRoute("/v1/collections", COLLECT, CollectionRequest, run, demand, Access.ADMIN)
+
+
+def doors(store: Store, settings: Settings) -> list[APIRouter]:
+    return [storage_door(store), exports_door(store), imports_door(store, settings), clock(settings)]
+
+
+def storage_door(store: Store) -> APIRouter:
+    router = APIRouter(tags=["storage"])
+
+    @router.get("/v1/storage")
+    def storage(show: str | None = None, token: Token = Depends(viewer)) -> Usage:
+        """Bytes and objects by show and kind; of one show for a token that is for one show."""
+        show = show or token.show
+        token.demand(Access.VIEWER, show)
+        if show is not None:
+            pipeline.demand_show(store, show)
+        return usage(survey(store), show)
+
+    return router
+
+
+# ---- a show as a file -----------------------------------------------------------------------------------------------
+
+
+def exports_door(store: Store) -> APIRouter:
+    router = APIRouter(tags=["shows"])
+
+    @router.get("/v1/shows/{show}/export")
+    def export(show: str, only: Only = "all", token: Token = Depends(editor)) -> StreamingResponse:
+        """The show as a tar file; `only=text` leaves out audio and checkpoints."""
+        token.demand(Access.EDITOR, show)
+        stock = take_stock(store, show, only)
+        headers = {
+            "Content-Length": str(tar_size(stock.export)),
+            "Content-Disposition": f'attachment; filename="{show}.tar"',
+        }
+        return StreamingResponse(tar_bytes(store, stock), media_type="application/x-tar", headers=headers)
+
+    return router
+
+
+def imports_door(store: Store, settings: Settings) -> APIRouter:
+    router = APIRouter(tags=["shows"])
+    limiter = anyio.CapacityLimiter(IMPORTS_AT_ONCE)
+    work = work_folder(settings)
+
+    def allow(token: Token, show: str) -> None:
+        token.demand(Access.EDITOR, show)
+
+    @router.post(IMPORTS, status_code=201)
+    async def bring(request: Request, token: Token = Depends(editor)) -> ImportResult:
+        """Send the tar file of an export as the request body. The same file again changes nothing."""
+        body = BodyReader(request.stream(), None)
+        take = partial(bring_in, cast(BinaryIO, body), store, work, "STUDIO_WORK_DIR", partial(allow, token))
+        try:
+            return await anyio.to_thread.run_sync(take, limiter=limiter)
+        finally:
+            await body.drain()
+
+    @router.post(f"{IMPORTS}/checks")
+    async def check(request: Request, token: Token = Depends(editor)) -> ImportResult:
+        """Send the `export.json` of a file to learn what an import would bring, before sending all of it."""
+        body = BodyReader(request.stream(), MAX_LIST_BYTES, "that is no export.json: it is too large")
+
+        def look() -> ImportResult:
+            export = read_list(body.read())
+            allow(token, export.show)
+            return result(export, store, compare(export, store))
+
+        return await anyio.to_thread.run_sync(look, limiter=limiter)
+
+    return router
+
+
+def work_folder(settings: Settings) -> Path:
+    """Of this worker's imports; it is emptied at the start."""
+    return settings.work_dir / f"imports-{settings.worker}"
+
+
+# ---- the collector's clock ------------------------------------------------------------------------------------------
+
+
+def clock(settings: Settings) -> APIRouter:
+    """No door, but a life: orders a collection at every full period, one for all replicas, also after a restart."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        shutil.rmtree(work_folder(settings), ignore_errors=True)  # left by a kill
+        period_s = settings.collect_every_h * 3600
+        ticking = asyncio.create_task(_tick(app.state.jobs, period_s)) if period_s else None
+        yield
+        if ticking is not None:
+            ticking.cancel()
+
+    return APIRouter(lifespan=lifespan)
+
+
+async def _tick(jobs: Jobs, period_s: float) -> None:
+    while True:
+        await asyncio.sleep(period_s - time.time() % period_s)
+        await asyncio.to_thread(order_collection, jobs, round(time.time() / period_s))
+
+
+def order_collection(jobs: Jobs, number: int) -> None:
+    """Queue the collection of a period; whoever of the replicas comes second finds the same job."""
+    try:
+        request = CollectionRequest(dry_run=False)
+        key = f"{COLLECT}-{number:08d}"
+        jobs.submit(COLLECT, request, actor="studio", trace_id=new_trace_id(), idempotency_key=key)
+    except (DiaryError, *DATABASE_TROUBLES) as error:
+        log.warning("the collection could not be ordered, the next one will be: %s", error)

@@ -1,0 +1,74 @@
+"""The walk from an artifact back to what it was made from, down to the audio: is all of it there, and unchanged?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from services.studio.holdings import absent_on_purpose, manifest_of, named_blobs
+from shared.store import Store
+
+
+@dataclass(frozen=True)
+class Link:
+    """Something that `needed_by` names.
+
+    state   `here`; `left out` of the export or `collected`, gone on purpose; `missing`, which is damage; or `changed`:
+            a pointer moved on since (a show's title, a voiceprint), anything else that changed is damaged
+    """
+
+    key: str
+    needed_by: str
+    state: str
+
+
+def walk(store: Store, key: str) -> list[Link]:
+    """Every link from a manifest of a show back to its sources, breadth first. Every object is hashed."""
+    absent = absent_on_purpose(store, key.split("/")[1])
+    links: list[Link] = []
+    seen, waiting = {key}, deque([key])
+    while waiting:
+        manifest = manifest_of(store.get(waiting[0]), waiting[0])
+        for source, sha256 in sources(manifest):
+            state = _state(store, source, sha256, absent)
+            links.append(Link(source, waiting[0], state))
+            if source not in seen and state in ("here", "changed") and source.endswith(".json"):
+                waiting.append(source)
+            seen.add(source)
+        waiting.popleft()
+    return links
+
+
+def damage(links: list[Link]) -> list[Link]:
+    """The links that nobody meant to break."""
+    pointers = ("/show.json", "/voiceprint.json")
+    return [
+        link
+        for link in links
+        if link.state == "missing" or (link.state == "changed" and not link.key.endswith(pointers))
+    ]
+
+
+def sources(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Key and sha256 of what a manifest was made from, and of the blobs that it names."""
+    for source in manifest.get("lineage", {}).get("made_from", ()):
+        yield source["key"], source["sha256"]
+    for blob in named_blobs(manifest):
+        yield blob.key, blob.sha256
+
+
+def _state(store: Store, key: str, sha256: str, absent: dict[str, str]) -> str:
+    if not store.exists(key):
+        return absent.get(key, "missing")
+    found = hashlib.sha256()
+    for chunk in store.stream(key):
+        found.update(chunk)
+    return "here" if found.hexdigest() == sha256 else "changed"
+
+
+def recordings_behind(links: list[Link]) -> list[str]:
+    """Keys of the recordings that a walk came to."""
+    return sorted({link.key for link in links if link.key.split("/")[2:3] == ["recordings"]})

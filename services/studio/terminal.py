@@ -1,0 +1,156 @@
+"""What every `diary` command is made of: a client of studio, a progress bar, one way to print a value.
+
+Studio is found by DIARY_URL and DIARY_TOKEN (or DIARY_TOKEN_FILE, a file that holds it); a local stack needs neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from services.studio.local import Stack, local_stack
+from shared.client import ServiceClient
+from shared.errors import BadInputError
+from shared.schemas import Job
+
+errors = Console(stderr=True)
+out = Console()
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Slug = Annotated[str, typer.Argument(help="The show's slug, e.g. lamplight.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue the job and return.")]
+
+
+def token_of(stack: Stack) -> str:
+    """The token that was set, the one in the file that was named, or the local stack's. raises BadInputError"""
+    if token := os.environ.get("DIARY_TOKEN"):
+        return token
+    if path := os.environ.get("DIARY_TOKEN_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadInputError(f"DIARY_TOKEN_FILE names {path}, which cannot be read ({error.strerror})") from error
+    return stack.admin_token()
+
+
+@contextmanager
+def studio() -> Iterator[ServiceClient]:
+    stack = local_stack()
+    client = ServiceClient("studio", os.environ.get("DIARY_URL") or stack.url("studio"), token_of(stack))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def is_elsewhere() -> bool:
+    """Whether DIARY_URL names a stack: containers, or another machine."""
+    return bool(os.environ.get("DIARY_URL"))
+
+
+def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = False) -> None:
+    """Queue a job, follow it with a bar and print its result; or print the job and return."""
+    if no_wait:
+        with studio() as client:
+            show_value(client.submit(path, _without_nones(request)).model_dump(mode="json"), as_json)
+    else:
+        show_value(carry_out(path, request), as_json)
+
+
+def carry_out(path: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Queue a job, follow it with a bar, return its result."""
+    with studio() as client:
+        return client.result(follow(client, client.submit(path, _without_nones(request))))
+
+
+def _without_nones(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if value is not None}
+
+
+def follow(client: ServiceClient, job: Job, *, ours: bool = True) -> Job:
+    """Wait for a job with a progress bar; Ctrl-C cancels it if it is ours, else stops watching."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(job.kind, total=None, amount="")
+
+        def tick(now: Job) -> None:
+            bar.update(task, **bar_fields(now))
+
+        try:
+            return client.wait(job, tick)
+        except KeyboardInterrupt:
+            if not ours:
+                raise
+            errors.print(f"cancelling {job.kind} ...")
+            return client.wait(client.cancel(job.id))
+
+
+def bar_fields(job: Job) -> dict[str, Any]:
+    """What a bar shows of a job: stage, amount with its unit, time left."""
+    progress = job.progress
+    if progress is None:
+        return {"description": f"{job.kind}: {job.state}"}
+    amount = f"{progress.done:g}/{progress.total:g} {progress.unit}" if progress.total else progress.note
+    if progress.eta_s is not None:
+        amount += f", {progress.eta_s:.0f} s left"
+    return {"description": progress.stage, "completed": progress.done, "total": progress.total, "amount": amount}
+
+
+def show_value(value: Any, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(value))
+    elif isinstance(value, list):
+        show_table(value)
+    else:
+        for name, field in value.items():
+            out.print(f"[bold]{name}[/bold]: {field}", highlight=False)
+
+
+def show_table(rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        out.print("nothing yet")
+        return
+    columns = [name for name, value in rows[0].items() if not isinstance(value, dict | list)][:8]
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row.get(name, "")) for name in columns))
+    out.print(table)
+
+
+def get(path: str, as_json: bool) -> None:
+    with studio() as client:
+        show_value(client.call("GET", path).json(), as_json)
+
+
+def as_row(service: Mapping[str, Any]) -> dict[str, str]:
+    """A ServiceStatus for a table."""
+    models = "\n".join(map(in_words, service["models"]))
+    return {name: service[name] for name in ("service", "state", "version")} | {
+        "models": models,
+        "note": service["note"],
+    }
+
+
+def in_words(model: Mapping[str, Any]) -> str:
+    """A ModelState as a phrase: owner/name downloading 4.2/14.5 GB, 12 min left"""
+    amount = f" {model['done_gb']:.1f}/{model['total_gb']:.1f} GB" if model.get("done_gb") is not None else ""
+    left = f", {model['eta_s'] / 60:.0f} min left" if model.get("eta_s") else ""
+    note = f" ({model['note']})" if model.get("note") else ""
+    return f"{model['name']} {model['state']}{amount}{left}{note}"

@@ -1,0 +1,188 @@
+"""A whole small show in any store, with the lineage that the services write: what tests of data care look at."""
+
+from __future__ import annotations
+
+import json
+
+from shared import keys
+from shared.schemas import (
+    Adapter,
+    Blob,
+    Dataset,
+    Episode,
+    EpisodeRequest,
+    EpisodeTurn,
+    HostMethod,
+    Lineage,
+    Recording,
+    Report,
+    Show,
+    Transcript,
+    Voiceprint,
+)
+from shared.store import Store, create_manifest, made_from, put_blob
+
+STEPS = 4
+REPORT = Report(
+    words=4,
+    turns=2,
+    alternates=True,
+    starts_with_host=True,
+    empty_turns=0,
+    unclosed=0,
+    one_word_share=0,
+    rep4=0,
+    worst_window_rep4=0,
+    longest_repeat_words=0,
+    verdict="fine",
+)
+
+
+def put_show(store: Store, slug: str = "lamp", *, finished: bool = True) -> str:
+    """A show with a spoken and a published recording, both transcribed; a dataset, a run, an episode.
+
+    finished   false: the run has checkpoints, and no adapter yet, so there is no episode either
+    returns    key of the episode, or of the dataset
+    """
+    create_manifest(store, keys.show(slug), Show(slug=slug, title="The Lamplight Hour", host="Mara Quill"))
+    spoken = _recording(store, slug, "spoken", b"mp3 " * 500, b"flac " * 300)
+    published = _recording(store, slug, "published", b"Mara: Hello.", None)
+    transcripts = [_transcript(store, slug, recording) for recording in (spoken, published)]
+    voice = Voiceprint(show=slug, model="ge2e", vector=(1.0, 0.0), speech_s=9, lineage=_lineage(store))
+    store.create(keys.voiceprint(slug), voice.model_dump_json().encode())
+    dataset = _dataset(store, slug, transcripts)
+    claim = {"schema_version": 1, "number": 1, "job": "t1", "request": {"show": slug, "dataset": "d1", "steps": STEPS}}
+    store.create(keys.run(slug, 1), json.dumps(claim).encode())
+    weights = put_blob(store, f"weights of {slug}".encode() * 50, "application/octet-stream")
+    for step in (2, STEPS):
+        _checkpoint(store, slug, step, weights)
+    if not finished:
+        return dataset
+    adapter = _adapter(store, slug, dataset, weights)
+    return _episode(store, slug, adapter)
+
+
+def _lineage(store: Store, *sources: str) -> Lineage:
+    return Lineage(made_from=made_from(store, *sources), by="test", version="0.1.0", job="j1", actor="ann")
+
+
+def _recording(store: Store, slug: str, name: str, original: bytes, working: bytes | None) -> str:
+    key = keys.recording(slug, name)
+    recording = Recording(
+        id=name,
+        show=slug,
+        title=name,
+        source=f"upload:{name}",
+        original=put_blob(store, original + slug.encode(), "audio/mpeg" if working else "text/plain"),
+        working=put_blob(store, working + slug.encode(), "audio/flac") if working else None,
+        lineage=_lineage(store),
+    )
+    create_manifest(store, key, recording)
+    return key
+
+
+def _transcript(store: Store, slug: str, recording: str) -> str:
+    name = recording.rsplit("/", 1)[1].removesuffix(".json")
+    manifest = Recording.model_validate_json(store.get(recording))
+    audio = (manifest.working or manifest.original).key
+    transcript = Transcript(
+        id="rev1",
+        recording=name,
+        show=slug,
+        kind="machine",
+        speakers=(),
+        host_method=HostMethod.SET,
+        turns=(),
+        lineage=_lineage(store, recording, audio),
+    )
+    key = keys.transcript(slug, name, "rev1")
+    create_manifest(store, key, transcript)
+    store.create(keys.transcript_head(slug, name), b"rev1")
+    return key
+
+
+def _dataset(store: Store, slug: str, transcripts: list[str]) -> str:
+    dataset = Dataset(
+        id="d1",
+        show=slug,
+        host="Mara Quill",
+        train=put_blob(store, f"{slug} train".encode() * 20, "application/jsonl"),
+        eval=put_blob(store, f"{slug} eval".encode() * 10, "application/jsonl"),
+        train_examples=2,
+        eval_examples=1,
+        train_tokens=20,
+        eval_tokens=10,
+        train_guests=("Ann",),
+        eval_guests=("Bob",),
+        left_out=(),
+        max_length=512,
+        loss_on="both",
+        base_model="tests/tiny",
+        base_revision="r" * 40,
+        lineage=_lineage(store, *transcripts),
+    )
+    create_manifest(store, keys.dataset(slug, "d1"), dataset)
+    return keys.dataset(slug, "d1")
+
+
+def _checkpoint(store: Store, slug: str, step: int, weights: Blob) -> None:
+    """The adapter has the weights of the last one; the optimizer's state is its own."""
+    state = put_blob(store, f"optimizer of {slug} at {step}".encode() * 100, "application/octet-stream")
+    checkpoint = {
+        "schema_version": 1,
+        "show": slug,
+        "run": 1,
+        "step": step,
+        "job": "t1",
+        "dataset": "d1",
+        "files": {"adapter_model.safetensors": weights.model_dump(), "optimizer.pt": state.model_dump()},
+        "metrics": [],
+    }
+    store.create(keys.checkpoint(slug, 1, step), json.dumps(checkpoint).encode())
+
+
+def _adapter(store: Store, slug: str, dataset: str, weights: Blob) -> str:
+    name = keys.adapter_name(slug, 1, STEPS)
+    adapter = Adapter(
+        name=name,
+        show=slug,
+        dataset="d1",
+        files={"adapter_model.safetensors": weights},
+        base_model="tests/tiny",
+        base_revision="r" * 40,
+        rank=16,
+        target_modules=("q_proj",),
+        eval_loss_before=3,
+        eval_loss_after=2,
+        metrics=(),
+        lineage=_lineage(store, dataset),
+    )
+    create_manifest(store, keys.adapter(slug, name), adapter)
+    return keys.adapter(slug, name)
+
+
+def _episode(store: Store, slug: str, adapter: str) -> str:
+    turns = tuple(
+        EpisodeTurn(index=index, role=role, speaker=role, text="Yes.", tokens=2)  # type: ignore[arg-type]
+        for index, role in enumerate(("host", "guest"))
+    )
+    for turn in turns:
+        create_manifest(store, keys.episode_turn(slug, "e1", turn.index), turn)
+    episode = Episode(
+        id="e1",
+        show=slug,
+        guest="Orla",
+        host="Mara Quill",
+        brief=EpisodeRequest(show=slug, guest="Orla"),
+        adapter=adapter.rsplit("/", 1)[1].removesuffix(".json"),
+        fine_tuned=True,
+        label="test",
+        canary=True,
+        base_model="tests/tiny",
+        base_revision="r" * 40,
+        turns=turns,
+        report=REPORT,
+        lineage=_lineage(store, keys.show(slug), adapter),
+    )
+    create_manifest(store, keys.episode(slug, "e1"), episode)
+    return keys.episode(slug, "e1")
