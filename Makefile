@@ -4,7 +4,7 @@ include services/environments.mk
 .DEFAULT_GOAL := help
 
 .PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
-	env pull models images push
+	doctor env pull models images push
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -35,6 +35,9 @@ test-compose: .venvs/dev/.installed .venvs/demo/.installed ## build all images a
 test-compose-light: .venvs/dev/.installed ## the same for the S3 server, studio and ingest: minutes
 	.ci/with-docker .venvs/dev/bin/python -m tests.containers light
 
+doctor: ## what this machine has and lacks for containers, before anything is downloaded
+	@$(PYTHON) -m services.studio.host
+
 env: ## what `docker compose up` needs: .env to edit, and random secrets in secrets/ (HF_TOKEN=... goes there too)
 	@$(PYTHON) -m services.studio.env
 
@@ -44,7 +47,7 @@ pull: ## fetch the images of others; ours too, where IMAGE_PREFIX names your reg
 		if [ -n "$$prefix" ]; then PULL_POLICY=missing docker compose pull $(SERVICES); else docker compose build --pull; fi
 
 models: ## fetch every model at its pinned revision, with size and licence; afterwards HF_HUB_OFFLINE=1 may be set
-	@for name in transcription trainer; do docker compose run --rm --no-deps $$name python -m services.$$name.app models; done
+	@for name in transcription trainer inference; do docker compose run --rm --no-deps $$name python -m services.$$name.app models; done
 
 images: .venvs/dev/.installed ## build all images (IMAGE_PREFIX=... VERSION=...) and write what is in each to dist/NAME.cdx.json
 	docker compose build

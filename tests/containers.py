@@ -4,8 +4,8 @@ light   config, S3 + studio + ingest: up, healthy, closed, one real recording, d
 full    all images; the demo through compose; a restart in the middle of a job; engines in turns; down and up with the
         data intact; export into a second stack
 
-Each run has a project name, secrets and a port of its own, and leaves nothing behind but images. Where no image registry
-answers, the base images of .ci/bases are used. The last lines are seconds per step and MB per image.
+Each run has a project name, secrets and a port of its own, and leaves nothing behind but images. Where no image
+registry answers, the base images of .ci/bases are used. The last lines are seconds per step and MB per image.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def composed(home: Path, settings: Mapping[str, str], files: Sequence[str]) -> I
 
 
 def demand_closed(stack: Composed) -> None:
-    """Nobody of ours is root, only volumes can be written, no capability is left, only studio has a port on loopback."""
+    """No root among ours, only volumes can be written, no capability is left, only studio has a port, on loopback."""
     for service, about in stack.containers().items():
         host = about["HostConfig"]
         assert host["ReadonlyRootfs"], f"{service} has a writable root"

@@ -86,6 +86,18 @@ def test_an_upload_and_the_same_file_by_url_are_one_recording_with_a_working_cop
         assert (copy.getframerate(), copy.getnchannels(), copy.getsampwidth()) == (16_000, 1, 2)
 
 
+def test_a_working_copy_that_was_collected_comes_back_bit_for_bit(ingest: Ingest, store: MemoryStore, ffmpeg: str):
+    mp3 = encoded(ffmpeg, voice_wav(8), "-b:a", "64k", "-f", "mp3")
+    recording = load(store, ingest(mp3).key, Recording)
+    assert recording.working is not None
+    flac = store.get(recording.working.key)
+    store.delete(recording.working.key)
+
+    again = ingest(mp3)
+
+    assert store.get(recording.working.key) == flac and again.new is False
+
+
 def test_a_url_gives_title_source_and_tools(ingest: Ingest, store: MemoryStore, site: Site):
     address, folder = site
     (folder / "bread_at_three.wav").write_bytes(voice_wav(6))

@@ -5,10 +5,18 @@ import pytest
 
 from services.ingest import job
 from shared import keys
-from shared.errors import BadAudioError, BadInputError, JobCancelledError, NotFoundError, StoreUnavailableError
+from shared.errors import (
+    BadAudioError,
+    BadInputError,
+    ConflictError,
+    JobCancelledError,
+    NoSpaceError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from shared.schemas import HostMethod, IngestRequest, Recording, Role, Transcript
 from shared.store import load
-from tests.fakes import DyingStore, FakeJob, MemoryStore, ScriptedIngestEngine
+from tests.fakes import DyingStore, FakeJob, HugeStore, MemoryStore, ScriptedIngestEngine
 
 AUDIO = b"ID3\x00\x01not really audio"
 TEXT = b"title: Bread\n\nMara Quill: Hello, Ben.\nBen Marsh: Hello.\n# sponsor\nMara Quill: Buy socks.\n"
@@ -110,6 +118,40 @@ def test_a_job_killed_at_any_write_finds_what_is_there_and_ends_the_same(
             again = job.run(UPLOAD, job=the_job, store=dying, engine=ScriptedIngestEngine())
             assert again == expected
         assert sorted(dying.objects) == sorted(whole.objects)
+
+
+def test_what_a_collection_or_a_text_export_left_away_comes_back_with_the_same_file(store: MemoryStore, tmp_path: Path):
+    first = job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+    whole = dict(store.objects)
+    recording = load(store, first.key, Recording)
+    assert recording.working is not None
+    store.delete(recording.working.key)
+    store.delete(recording.original.key)
+
+    again = job.run(UPLOAD, job=FakeJob(tmp_path, "job-2"), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+
+    assert store.objects == whole and again.new is False
+
+
+def test_another_ffmpeg_that_makes_another_working_copy_is_named(store: MemoryStore, tmp_path: Path):
+    first = job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+    recording = load(store, first.key, Recording)
+    assert recording.working is not None
+    other = recording.working.model_copy(update={"sha256": "0" * 64, "key": keys.blob("0" * 64)})
+    store.objects[first.key] = recording.model_copy(update={"working": other}).model_dump_json().encode()
+    before = sorted(store.objects)
+
+    with pytest.raises(ConflictError, match=r"this ffmpeg.*diary shows import"):
+        job.run(UPLOAD, job=FakeJob(tmp_path, "2"), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+    assert sorted(store.objects) == before
+
+
+def test_an_upload_that_the_work_folder_has_no_room_for_is_not_fetched(store: MemoryStore, tmp_path: Path):
+    huge = uploaded(HugeStore(store.objects), AUDIO)
+
+    with pytest.raises(NoSpaceError, match=r"no room for the upload and its working copy.*INGEST_WORK_DIR"):
+        job.run(UPLOAD, job=FakeJob(tmp_path), store=huge, engine=ScriptedIngestEngine())
+    assert list(tmp_path.iterdir()) == [] and huge.exists("uploads/u1")
 
 
 def test_refused_audio_leaves_nothing_behind(store: MemoryStore, tmp_path: Path):

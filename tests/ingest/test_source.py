@@ -52,6 +52,19 @@ def test_what_is_too_much_is_refused_before_it_is_downloaded(info: dict[str, Any
         source.refuse_too_much(info, LIMITS)
 
 
+@pytest.mark.parametrize("info", [{"filesize": 10**18}, {"filesize_approx": 10**18}, {"duration": 10**14}])
+def test_what_no_disk_has_room_for_is_refused_before_it_is_downloaded(info: dict[str, Any], tmp_path: Path):
+    with pytest.raises(NoSpaceError, match="INGEST_WORK_DIR"):
+        source.demand_space_for(info, tmp_path)
+
+
+def test_a_length_that_only_the_server_tells_is_refused_at_its_first_bytes():
+    found, _ = options()
+
+    with pytest.raises(NoSpaceError, match="no room for the download"):
+        found["progress_hooks"][0]({"downloaded_bytes": 10, "total_bytes": 10**18})
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "fix"),
     [
