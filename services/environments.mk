@@ -20,13 +20,10 @@ requirements_engine-cpu := services/inference/requirements-engine-cpu.txt
 requirements_demo := examples/requirements.txt
 requirements_dev := tests/requirements.txt
 
-UV := .venvs/uv/bin/uv
+# uv takes an empty UV_TORCH_BACKEND for the name of one.
+UV := $(if $(UV_TORCH_BACKEND),,env -u UV_TORCH_BACKEND) .venvs/uv/bin/uv
 FIND_LINKS := $(foreach folder,$(PIP_FIND_LINKS),--find-links $(folder))
 
-
-ifeq ($(UV_TORCH_BACKEND),)
-unexport UV_TORCH_BACKEND
-endif
 
 # An environment is made anew when its file changes, so that it holds nothing else; the stamp comes last. The pinned
 # files name no CUDA library: the second install adds what this machine's torch needs. `--project /` keeps the rules of

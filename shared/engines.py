@@ -36,7 +36,7 @@ POLL_S = 0.2
 TERM_GRACE_S = 2.0
 JANITOR_S = 0.5
 
-SECRET = re.compile(r"^S3_|_TOKEN$|_DATABASE_URL$|_SECRET")
+SECRET = re.compile(r"^S3_|_KEY$|_TOKEN$|_TOKEN_PATH$|_DATABASE_URL$|_SECRET")
 
 Event = dict[str, Any]
 
@@ -311,7 +311,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Engines read untrusted input; what opens the store or the database is not theirs to know."""
+    """Engines read untrusted input; what opens the store, the database or the hub is not theirs to know."""
     return {name: value for name, value in environment.items() if not SECRET.search(name)}
 
 

@@ -1,9 +1,9 @@
 """Bring a model from the hub into its folder: pinned to a commit, checked, whole or not at all, going on after a kill.
 
-Near side: `Hub`, for a service. Far side: `python -m shared.hub`, a child process that is the only one to see the
-hub's token, and the only one that may reach the hub: engines run offline. Files come one after the other, each to a
-`.partial` folder first. (`snapshot_download` of the hub's library starts the unfinished files of a process that was
-killed anew; with three files of 5 GB at once that is everything.)
+Near side: `Hub`, for a service. Far side: `python -m shared.hub`, a child process that is handed the hub's token, which
+is not handed to other children, and that alone reaches the hub: engines run offline. Files come one after the other,
+each to a `.partial` folder first. (`snapshot_download` of the hub's library starts the unfinished files of a process
+that was killed anew; with three files of 5 GB at once that is everything.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadInputError, ModelUnavailableError, NoSpaceError
-from shared.models import HUB_PAGES, HubModel, bytes_in, folder_of, gb, is_present, locked, name_folder
+from shared.models import HubModel, bytes_in, folder_of, gb, is_present, locked, name_folder
+from shared.needs import TOKEN_ADVICE
 from shared.settings import HubSettings, ServiceSettings
 from shared.space import demand_space
 from shared.store import file_sha256
@@ -45,13 +46,12 @@ class Hub:
     def __init__(self, models_dir: Path, settings: HubSettings, log_file: Path) -> None:
         self.models_dir = models_dir
         self.offline = settings.offline
-        token = settings.token.get_secret_value().strip() if settings.token else ""
         self.process = PipeEngine(
             "model download",
             [sys.executable, "-m", "shared.hub"],
             lease=None,
             log_file=log_file,
-            environment={**QUIET, **({"HF_TOKEN": token} if token else {})},
+            environment={**QUIET, **_token_of(settings)},
             idle_s=IDLE_S,
         )
 
@@ -86,6 +86,13 @@ QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "DO_NOT_TRACK": "1",
 }
+
+
+def _token_of(settings: HubSettings) -> dict[str, str]:
+    """The token's variables, which no child inherits."""
+    token = settings.token.get_secret_value().strip() if settings.token else ""
+    given = {"HF_TOKEN": token, "HF_TOKEN_PATH": str(settings.token_path or "")}
+    return {name: value for name, value in given.items() if value}
 
 
 def open_hub(service: str, settings: ServiceSettings) -> Hub:
@@ -242,7 +249,7 @@ def _explained(model: HubModel) -> Iterator[None]:
         raise BadInputError(f"{model.name} has no commit {model.revision}; see {model.page}/commits/main") from error
     except RepositoryNotFoundError as error:
         raise BadInputError(
-            f"the hub knows no model {model.name}, or hides it: check the spelling; for a private one {_TOKEN_ADVICE}"
+            f"the hub knows no model {model.name}, or hides it: check the spelling; for a private one {TOKEN_ADVICE}"
         ) from error
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
@@ -259,15 +266,10 @@ def _explained(model: HubModel) -> Iterator[None]:
         ) from error
 
 
-_TOKEN_ADVICE = (
-    f"make a token at {HUB_PAGES}/settings/tokens and put it into the file secrets/hf_token, or into HF_TOKEN"
-)
-
-
 def _closed(model: HubModel) -> str:
     return (
         f"the owner of {model.name} lets in only those who accepted the conditions: accept them at "
-        f"{model.gated or model.page}, then {_TOKEN_ADVICE}, and try again"
+        f"{model.gated or model.page}, then {TOKEN_ADVICE}"
     )
 
 

@@ -93,6 +93,10 @@ def numbers(text: str) -> Version:
     return tuple(int(part) for part in re.split(r"[._-]", match.group())) if match else ()
 
 
+def dotted(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
 # ---- GPUs ----------------------------------------------------------------------------------------------------------
 
 

@@ -19,15 +19,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shared.errors import BadInputError
+from shared.machine import GPU_NODES
+from shared.needs import HUB_PAGES
 from shared.schemas import Record
 
 REVISION = "revision.json"
 CONFIG = "config.json"
 PACKAGED = "base"  # folder of the small base model that the trainer unpacks
 PACKAGED_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-HUB_PAGES = "https://huggingface.co"
 LOCK_POLL_S = 0.2
-GPU_NODES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))  # of Linux's driver, and of Windows' inside WSL
 
 _SPEC = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
 _UNPINNED = re.compile(r"^[\w.-]+/[\w.-]+@\S*$")

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.machine import Disk, Docker, Gpu, Gpus, Version, numbers
+from shared.machine import Disk, Gpu, Gpus, Version, dotted, numbers
 
 if TYPE_CHECKING:
     from shared.models import HubModel
@@ -36,40 +36,17 @@ class Finding:
 
 # ---- GPUs ----------------------------------------------------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class Cuda:
-    """A CUDA release inside an image. Drivers (Linux) as in NVIDIA's table.
-
-    made_for   the driver that was released with it
-    least      the first driver of its "minor version compatibility": fewer features, and NVIDIA's container toolkit
-               starts such an image on some data centre cards only
-    source     CUDA Toolkit release notes, "CUDA Toolkit and Corresponding Driver Versions"; and the page
-               "Minor Version Compatibility" of NVIDIA's CUDA compatibility guide
-    """
-
-    version: str
-    made_for: Version
-    least: Version
-
-
-CUDA_12_8 = Cuda("12.8", (570, 26), (525, 60, 13))
-CUDA_13_0 = Cuda("13.0", (580, 65, 6), (580,))
-CUDA_OF = {  # CTranslate2 and torch 2.8; torch 2.13; vLLM's image (CUDA 13 by default since 0.20)
-    "transcription": CUDA_12_8,
-    "trainer": CUDA_13_0,
-    "inference": CUDA_13_0,
-}
+DRIVER: Version = (580,)  # CUDA 13 of the trainer's torch and of vLLM, so the whole stack; NVIDIA's CUDA release notes
+USELESS_DRIVER: dict[str, Version] = {"transcription": (525, 60, 13)}  # older ones cannot run its CUDA 12.8 at all
 TESTED_CAPABILITY = (8, 0)  # bfloat16 and FlashAttention begin here
 LEAST_CAPABILITY = (7, 5)  # CUDA 13 and the CUDA 12.8 builds of torch have no code for older GPUs
 HOPELESS = ("compute_cap", "communicate with the NVIDIA driver", "No devices were found", "version mismatch")
 PLANNED_GPU_MIB = 22 * 1024  # cards sold as 24 GB; an estimate for the default 7B model, 16 bit, LoRA
 
 
-def judge_gpus(gpus: Gpus, services: Sequence[str], *, demanded: bool = False) -> list[Finding]:
-    """Whether these services can use this machine's GPUs.
+def judge_gpus(gpus: Gpus, service: str = "", *, demanded: bool = False) -> list[Finding]:
+    """Whether a service, or the whole stack, can use this machine's GPUs.
 
-    services   of CUDA_OF: each image brings a CUDA of its own
     demanded   the settings leave no choice but a GPU: one that surely cannot work stops the service
     """
     if gpus.trouble:
@@ -83,13 +60,13 @@ def judge_gpus(gpus: Gpus, services: Sequence[str], *, demanded: bool = False) -
     unfit = all(_too_old(gpu) for gpu in gpus.found)
     return [
         *(Finding(f"GPU {number}", *_card(gpu), stops=demanded and unfit) for number, gpu in enumerate(gpus.found)),
-        *(_driver(gpus.found[0].driver, service, demanded) for service in services),
+        _driver(gpus.found[0].driver, service, demanded),
     ]
 
 
 def _trouble(text: str) -> str:
     if "compute_cap" in text:
-        return f"the driver is older than every image needs; install {_dotted(CUDA_13_0.made_for)} or newer"
+        return f"the driver is too old; install {dotted(DRIVER)} or newer"
     return (
         f"nvidia-smi says: {text.rstrip('. ')}. Install or repair NVIDIA's driver and restart the machine; "
         "in a container, look at NVIDIA's container toolkit too"
@@ -103,7 +80,7 @@ def _too_old(gpu: Gpu) -> bool:
 def _card(gpu: Gpu) -> tuple[bool, str]:
     """Compute capability first, then memory."""
     memory = "memory unknown" if gpu.memory_mib is None else f"{gpu.memory_mib / 1024:.0f} GiB"
-    about = f"{gpu.name}, {memory}, compute capability {_dotted(gpu.capability) or 'unknown'}"
+    about = f"{gpu.name}, {memory}, compute capability {dotted(gpu.capability) or 'unknown'}"
     if _too_old(gpu):
         return False, f"{about}: too old for these images (8.0 is needed); use another GPU, or none (compose.cpu.yaml)"
     if gpu.capability < TESTED_CAPABILITY:
@@ -114,34 +91,23 @@ def _card(gpu: Gpu) -> tuple[bool, str]:
 
 
 def _driver(driver: str, service: str, demanded: bool) -> Finding:
-    cuda, version = CUDA_OF[service], numbers(driver)
-    what, table = f"GPU driver for {service}", "from NVIDIA's table"
-    if version and version < cuda.least:
-        needed = f"{driver} is too old for CUDA {cuda.version}: install {_dotted(cuda.made_for)} or newer ({table})"
-        return Finding(what, False, needed, stops=demanded)
-    if version < cuda.made_for:
-        detail = (
-            f"{driver} is older than CUDA {cuda.version}: untested; {_dotted(cuda.made_for)} or newer is safe ({table})"
-        )
-        return Finding(what, False, detail)
-    return Finding(what, True, f"{driver}; CUDA {cuda.version} needs {_dotted(cuda.made_for)} ({table})")
+    version, wanted = numbers(driver), f"{dotted(DRIVER)} or newer"
+    if version >= DRIVER:
+        return Finding("GPU driver", True, f"{driver}; {wanted} is needed")
+    useless = bool(version) and version < USELESS_DRIVER.get(service, DRIVER)
+    seen = f"{driver} is too old" if version else "its version is unknown"
+    return Finding("GPU driver", False, f"{seen}; install {wanted}", stops=demanded and useless)
 
 
-def _dotted(version: Version) -> str:
-    return ".".join(
-        f"{part:02d}" if place == 2 and len(version) == 3 else str(part) for place, part in enumerate(version)
-    )
+# ---- disks, models -------------------------------------------------------------------------------------------------
 
-
-# ---- disks, memory, models -----------------------------------------------------------------------------------------
-
-IMAGES_GB = 50  # all images unpacked, for a GPU; half of it is vLLM's: estimate
-OBJECTS_GB = 20  # a show of some hundred hours as original audio and working copies: estimate
-CPU_IMAGES_GB = 20  # all images without a GPU: estimate
-LOCAL_GB = 10  # environments, small models and the demo, without Docker
-MODELS_GB = 17  # all models of the GPU profile, for those who cannot read the catalogue
 STATE_GB = {"studio": 1, "ingest": 10, "transcription": 5, "trainer": 10, "inference": 2}  # work files: estimates
-MEMORY_GB = 8  # all services with the small models: estimate
+HUB_PAGES = "https://huggingface.co"
+TOKEN_ADVICE = (
+    f"make a token at {HUB_PAGES}/settings/tokens and hand it over: `HF_TOKEN=... make env`, then "
+    "`docker compose restart transcription trainer inference`; without containers set HF_TOKEN in the environment and "
+    "restart"
+)
 
 
 @dataclass(frozen=True)
@@ -166,17 +132,11 @@ def judge_disks(needs: Sequence[Need], disks: Mapping[Path, Disk]) -> list[Findi
 
 def _disk(needs: Sequence[Need], free_bytes: int) -> Finding:
     needed = sum(need.bytes for need in needs)
-    parts = ", ".join(f"{need.why} {_gb(need.bytes)}" for need in needs if need.bytes)
+    parts = ", ".join(f"{need.why} {in_gb(need.bytes)}" for need in needs if need.bytes)
     folders = " and ".join(dict.fromkeys(str(need.folder) for need in needs))
     ok = free_bytes >= needed
-    detail = f"{_gb(free_bytes)} free; about {_gb(needed)} wanted: {parts}"
+    detail = f"{in_gb(free_bytes)} free; about {in_gb(needed)} wanted: {parts}"
     return Finding(f"disk of {folders}", ok, detail + ("" if ok else "; free some, or use a larger disk"))
-
-
-def judge_memory(memory_bytes: int) -> Finding:
-    ok = memory_bytes >= MEMORY_GB * GB * 0.9  # a machine sold with 8 GB shows a little less
-    advice = "" if ok else f"; {MEMORY_GB} GB are planned for: give Docker, or the machine, more"
-    return Finding("memory", ok, _gb(memory_bytes) + advice)
 
 
 def judge_models(
@@ -196,19 +156,19 @@ def _model(model: HubModel, here: bool, token: bool, offline: bool) -> Finding:
     what = f"model {model.name}"
     if here:
         return Finding(what, True, "is here")
-    size = f"size unknown, see {model.page}" if model.size_bytes is None else _gb(model.size_bytes)
+    size = f"size unknown, see {model.page}" if model.size_bytes is None else in_gb(model.size_bytes)
     about = f"{model.purpose}, {size}, licence {model.licence}"
     if offline:
         return Finding(what, False, f"{about}: missing, and HF_HUB_OFFLINE is set; run `make models` first")
     if model.gated and not token:
-        advice = f"accept its conditions at {model.gated}, then put a token of yours into secrets/hf_token"
+        advice = f"accept its conditions at {model.gated}, then {TOKEN_ADVICE}"
         return Finding(what, False, f"{about}: gated; {advice}")
     if model.gated:
         return Finding(what, True, f"{about}: will be downloaded, if the token's owner accepted {model.gated}")
     return Finding(what, True, f"{about}: will be downloaded")
 
 
-def _gb(count: float) -> str:
+def in_gb(count: float) -> str:
     return f"{count / GB:.0f} GB" if count >= 10 * GB else f"{count / GB:.1f} GB"
 
 
@@ -259,56 +219,17 @@ def judge_javascript(answers: Mapping[str, str]) -> Finding:
     ]
     for runtime in fit:
         if runtime.name in ENABLED_RUNTIMES:
-            detail = f"{runtime.name} {_plain(here[runtime])}; {_plain(runtime.least)} or newer is needed"
+            detail = f"{runtime.name} {dotted(here[runtime])}; {dotted(runtime.least)} or newer is needed"
             return Finding("JavaScript for yt-dlp", True, detail)
-    found = ", ".join(f"{runtime.name} {_plain(version)}" for runtime, version in here.items()) or "nothing"
+    found = ", ".join(f"{runtime.name} {dotted(version)}" for runtime, version in here.items()) or "nothing"
     wanted = " or ".join(
-        f"{runtime.name} {_plain(runtime.least)}" for runtime in RUNTIMES if runtime.name in ENABLED_RUNTIMES
+        f"{runtime.name} {dotted(runtime.least)}" for runtime in RUNTIMES if runtime.name in ENABLED_RUNTIMES
     )
     advice = f"found {found}; install {wanted} or newer, or YouTube will give little or nothing"
     return Finding("JavaScript for yt-dlp", False, advice)
-
-
-def _plain(version: Version) -> str:
-    return ".".join(map(str, version))
 
 
 def judge_ffmpeg(path: str | None) -> Finding:
     if path is None:
         return Finding("ffmpeg", False, "is missing; install it, or set INGEST_FFMPEG to its path")
     return Finding("ffmpeg", True, path)
-
-
-# ---- Docker --------------------------------------------------------------------------------------------------------
-
-LEAST_ENGINE = (20, 10)
-LEAST_COMPOSE = (2, 24, 4)  # !reset and !override in compose.cpu.yaml
-
-
-def judge_docker(docker: Docker, *, gpu: bool) -> list[Finding]:
-    """The engine, Compose, and the toolkit that lets containers see a GPU.
-
-    gpu   this machine has one
-    """
-    if docker.engine is None:
-        why = docker.trouble or "there is none here; `make up` runs without it"
-        return [Finding("Docker", not docker.trouble, why)]
-    found = [
-        _at_least("Docker", docker.engine, LEAST_ENGINE, "upgrade it"),
-        _at_least("Docker Compose", docker.compose or "", LEAST_COMPOSE, "install the plugin docker-compose-v2"),
-    ]
-    return [*found, _toolkit(docker)] if gpu else found
-
-
-def _at_least(what: str, version: str, least: Version, advice: str) -> Finding:
-    ok = numbers(version) >= least
-    detail = version if ok else f"{version or 'missing'}; {_plain(least)} or newer is needed: {advice}"
-    return Finding(what, ok, detail)
-
-
-def _toolkit(docker: Docker) -> Finding:
-    what = "NVIDIA container toolkit"
-    if "nvidia" in docker.runtimes or docker.toolkit:
-        return Finding(what, True, docker.toolkit or "Docker knows the nvidia runtime")
-    advice = "install nvidia-container-toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker`"
-    return Finding(what, False, f"is missing, so containers see no GPU; {advice} and restart Docker")

@@ -60,7 +60,7 @@ def gpu(service: str, device: str) -> list[Finding]:
     """Whether this service can use a GPU; nothing to say where it is told to use the CPU."""
     if device == "cpu":
         return []
-    return needs.judge_gpus(machine.gpus(), [service], demanded=device == "cuda")
+    return needs.judge_gpus(machine.gpus(), service, demanded=device == "cuda")
 
 
 def hub_models(models: Sequence[HubModel]) -> list[Finding]:
@@ -87,7 +87,3 @@ def fetching(ffmpeg: str = "", environment: Path = machine.HERE) -> list[Finding
         needs.judge_javascript(found),
         needs.judge_ffmpeg(machine.program(ffmpeg) if ffmpeg else machine.packaged_ffmpeg(environment)),
     ]
-
-
-def memory() -> list[Finding]:
-    return [needs.judge_memory(machine.memory_bytes())]

@@ -93,12 +93,14 @@ class ServiceSettings(ModelsFolder):
     engine_idle_s: float = Field(default=300.0, gt=0, description="an engine without work is stopped after this")
 
     def child_environment(self) -> dict[str, Any]:
-        """Variables of a CPU engine's process: two cores must not be thrashed by spinning threads."""
+        """Variables of an engine's process: it tells nobody what it does, and its threads do not spin."""
         return {
             "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1)),
             "HF_HUB_OFFLINE": "1",  # what comes from the hub, shared/hub.py has brought
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+            "DENO_NO_UPDATE_CHECK": "1",
             "DO_NOT_TRACK": "1",
             "PYANNOTE_METRICS_ENABLED": "0",
             "VLLM_NO_USAGE_STATS": "1",

@@ -39,6 +39,7 @@ SETTINGS = (
     InferenceSettings,
 )
 QUIET = {"HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "PYANNOTE_METRICS_ENABLED", "VLLM_NO_USAGE_STATS"}
+QUIET |= {"HF_HUB_DISABLE_UPDATE_CHECK", "DENO_NO_UPDATE_CHECK"}
 KUBERNETES = ("1.34", "newest")
 KUBECTL = Path(sys.executable).parent / "kubectl"
 

@@ -1,7 +1,8 @@
 """yt-dlp and ffmpeg in a process of their own, so that a cancel ends them at once.
 
 The near side is `IngestEngine`; the far side is this file run as a program, and the only place that imports yt_dlp and
-imageio_ffmpeg. Nothing goes through a shell; yt-dlp runs no other program; ffmpeg opens the one file it is given.
+imageio_ffmpeg. Nothing goes through a shell; yt-dlp runs no other program but deno, which it gives no rights; ffmpeg
+opens the one file it is given.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class IngestEngine:
             shlex.split(settings.engine_command) or [sys.executable, "-m", "services.ingest.engine"],
             lease=None,
             log_file=settings.log_dir / "ingest-engine.log",
-            environment={"YTDLP_NO_PLUGINS": "1"},
+            environment={**settings.child_environment(), "YTDLP_NO_PLUGINS": "1"},
             idle_s=settings.engine_idle_s,
         )
 

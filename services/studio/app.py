@@ -10,14 +10,15 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel
 
-from services.studio import care, pipeline
+from services.studio import care, host, pipeline
 from services.studio.bodies import BodyReader
 from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.library import Library, summary, upload_id
-from services.studio.rounds import Rounds
+from services.studio.neighbours import Neighbours
+from services.studio.rounds import make_round
 from services.studio.settings import Settings
-from services.studio.status import Statuses, StatusOfAll, status_door
-from shared import keys, preflight
+from services.studio.status import Statuses, status_door, status_of
+from shared import keys, machine, preflight
 from shared.errors import BadInputError
 from shared.jobs import JobContext
 from shared.needs import Finding
@@ -127,13 +128,14 @@ def main() -> FastAPI:
         "inference": settings.inference_url,
     }
     token, checks = settings.service_token.get_secret_value(), partial(look, settings)
-    rounds = Rounds(urls, token, checks)
-    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, StatusOfAll(urls, token))
+    neighbours = Neighbours(urls, token)
+    rounds, statuses = partial(make_round, checks, neighbours), partial(neighbours.ask_all, status_of)
+    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, statuses)
 
 
 def look(settings: Settings) -> list[Finding]:
     """What studio needs of its machine."""
-    return [*preflight.memory(), *preflight.volumes("studio", settings)]
+    return [host.judge_memory(machine.memory_bytes()), *preflight.volumes("studio", settings)]
 
 
 def _preflight_door(rounds: Checks) -> APIRouter:

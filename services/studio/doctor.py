@@ -13,9 +13,10 @@ from shared import machine, preflight
 from shared.client import ServiceClient
 from shared.errors import ConflictError
 from shared.models import catalogue
-from shared.needs import GB, LOCAL_GB, Finding, Need
+from shared.needs import GB, Finding, Need
 
 PYTHONS = ((3, 11), (3, 12))
+LOCAL_GB = 10  # environments, small models and the demo, without Docker
 
 
 def ask(client: ServiceClient) -> list[Finding]:

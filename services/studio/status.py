@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -33,34 +31,18 @@ class ServiceStatus(Record):
 Statuses = Callable[[], list[ServiceStatus]]
 
 
-class StatusOfAll:
-    """Asks all services at once.
-
-    urls    service name -> base URL
-    token   one that all of them know
-    """
-
-    def __init__(self, urls: Mapping[str, str], token: str, *, transport: Any = None) -> None:
-        self._urls = dict(urls)
-        self._token = token
-        self._transport = transport
-
-    def __call__(self) -> list[ServiceStatus]:
-        with ThreadPoolExecutor(len(self._urls)) as pool:
-            return list(pool.map(self._ask, self._urls))
-
-    def _ask(self, service: str) -> ServiceStatus:
-        with closing(ServiceClient(service, self._urls[service], self._token, transport=self._transport)) as client:
-            try:
-                live = client.call("GET", "/health/live", timeout=PATIENCE_S).json()
-            except DiaryError as error:
-                return ServiceStatus(service=service, state="away", note=str(error))
-            here = {"service": service, "version": live["version"], "engines": tuple(live["engines"])}
-            try:
-                ready = client.call("GET", "/health/ready", timeout=PATIENCE_S).json()
-            except DiaryError as error:
-                return ServiceStatus(**here, state="not ready", note=str(error))
-            return ServiceStatus(**here, state="ready", models=tuple(ready.get("models", ())))
+def status_of(service: str, client: ServiceClient) -> ServiceStatus:
+    """How a service is: away, not ready, or ready with its models."""
+    try:
+        live = client.call("GET", "/health/live", timeout=PATIENCE_S).json()
+    except DiaryError as error:
+        return ServiceStatus(service=service, state="away", note=str(error))
+    here = {"service": service, "version": live["version"], "engines": tuple(live["engines"])}
+    try:
+        ready = client.call("GET", "/health/ready", timeout=PATIENCE_S).json()
+    except DiaryError as error:
+        return ServiceStatus(**here, state="not ready", note=str(error))
+    return ServiceStatus(**here, state="ready", models=tuple(ready.get("models", ())))
 
 
 def status_door(others: Statuses) -> APIRouter:

@@ -142,6 +142,22 @@ def test_the_trace_id_reaches_the_engine(engine: PipeEngine, job: FakeJob):
     assert engine.call("trace", {}, job) == {"trace_id": job.trace_id}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["S3_SECRET_KEY", "INFERENCE_VLLM_KEY", "HF_TOKEN", "HF_TOKEN_PATH", "DIARY_SECRETS_DIR", "STUDIO_SERVICE_TOKEN",
+     "STUDIO_DATABASE_URL"],
+)  # fmt: skip
+def test_what_opens_other_doors_is_not_handed_to_an_engine(engine: PipeEngine, job: FakeJob, monkeypatch, name: str):
+    monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("HARMLESS", "known")
+    engine.call("count", {"to": 1}, job)
+    assert engine.pid
+
+    handed = psutil.Process(engine.pid).environ()
+
+    assert name not in handed and handed["HARMLESS"] == "known"
+
+
 def _gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

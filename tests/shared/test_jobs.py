@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
 from shared.errors import BadInputError, ConflictError, EngineFailedError, NotFoundError
@@ -30,7 +32,7 @@ MakeJobs = Callable[..., Jobs]
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def make_jobs(request: pytest.FixtureRequest, tmp_path) -> Iterator[MakeJobs]:
     """Make the jobs of one worker; another call is another worker (or the same one, restarted)."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    url = own_database(request.getfixturevalue("postgres_url")) if request.param == "postgres" else None
     made: list[Jobs] = []
 
     def make(run, worker: str = "1", silent_after_s: float = 60.0) -> Jobs:
@@ -50,6 +52,16 @@ def make_jobs(request: pytest.FixtureRequest, tmp_path) -> Iterator[MakeJobs]:
     yield make
     for jobs in made:
         jobs.stop()
+
+
+def own_database(server_url: str) -> str:
+    """A database of this test alone: a worker would take up what another test left unfinished."""
+    name = f"jobs_{uuid.uuid4().hex}"
+    engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
 def wait(jobs: Jobs, job: Job, timeout_s: float = 30.0) -> Job:

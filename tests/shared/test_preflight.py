@@ -19,7 +19,7 @@ from tests.fakes import MemoryStore
 
 FINE = Finding("disk of /state", True, "90 GB free")
 SMALL = Finding("GPU 0", False, "NVIDIA L4: small")
-STOPS = Finding("GPU driver for trainer", False, "535.1 is too old: install 580.65.06 or newer", stops=True)
+STOPS = Finding("GPU driver", False, "535.1 is too old; install 580 or newer", stops=True)
 
 
 def client_of(tmp_path: Path, *findings: Finding) -> tuple[TestClient, dict[str, str]]:
@@ -53,7 +53,7 @@ def test_findings_are_logged_at_the_start_and_told_to_viewers(tmp_path: Path, ca
 def test_a_gpu_that_cannot_work_stops_the_start_and_says_what_to_do(tmp_path: Path):
     client, _ = client_of(tmp_path, FINE, STOPS)
 
-    with pytest.raises(MachineUnfitError, match=r"toy cannot work .* install 580\.65\.06"), client:
+    with pytest.raises(MachineUnfitError, match=r"toy cannot work .* install 580 or newer"), client:
         pass
 
 

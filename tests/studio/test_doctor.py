@@ -1,45 +1,22 @@
-"""`diary doctor` and what it is made of: this machine before anything is installed, and a round past all services."""
+"""`diary doctor` and what it is made of: this machine with a local stack, and a round past all services."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 
-from services.studio import doctor, host
-from services.studio.local import ROOT, Stack
-from services.studio.rounds import Rounds
+from services.studio import doctor
+from services.studio.local import Stack
+from services.studio.neighbours import Neighbours
+from services.studio.rounds import make_round
 from shared.client import ServiceClient
-from shared.machine import Docker, Gpu, Gpus
 from shared.needs import Finding
 from tests.conftest import free_port_base
 
-DOCKER = Docker("28.3.2", "2.39.1", Path("/var/lib/docker"), ("runc",), None)
-GPU = Gpus((Gpu("NVIDIA H100 80GB HBM3", (9, 0), "580.95.05", 81559),))
 TOLD = Finding("GPU 0", True, "NVIDIA L4", service="trainer")
-
-
-def test_the_machine_is_examined_with_plain_python_before_anything_is_installed():
-    done = subprocess.run(
-        [sys.executable, "-S", "-m", "services.studio.host"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode in (0, 1), done.stderr
-    assert all(line[:5] in ("ok   ", "look ") for line in done.stdout.splitlines())
-    assert {"GPU", "memory", "disk", "Docker"} <= {line[5:].split()[0].rstrip(":") for line in done.stdout.splitlines()}
-
-
-def test_a_gpu_host_needs_room_for_images_models_recordings_and_work():
-    gpu_host = host.container_needs(GPU, DOCKER)
-    laptop = host.container_needs(Gpus(), DOCKER)
-
-    assert [need.why for need in gpu_host] == ["images", "models", "recordings", "work"]
-    assert {need.folder for need in gpu_host} == {Path("/var/lib/docker")}
-    assert sum(need.bytes for need in laptop) < sum(need.bytes for need in gpu_host)
 
 
 def test_a_local_stack_is_examined_in_every_part(tmp_path: Path, dev_python):
@@ -60,9 +37,9 @@ def test_one_round_past_all_services_names_the_one_that_is_away():
 
     urls = {"trainer": "http://trainer:8080", "inference": "http://inference:8080"}
     own = [Finding("memory", True, "16 GB")]
-    rounds = Rounds(urls, "diary_secret", lambda: own, transport=httpx.MockTransport(answer))
+    neighbours = Neighbours(urls, "diary_secret", transport=httpx.MockTransport(answer))
 
-    memory, trainer, inference = rounds()
+    memory, trainer, inference = make_round(lambda: own, neighbours)
 
     assert (memory.service, trainer) == ("studio", TOLD)
     assert (inference.service, inference.ok) == ("inference", False) and "does not answer" in inference.detail

@@ -11,6 +11,7 @@ import pytest
 
 from services.studio.env import prepare
 from services.studio.local import ROOT
+from shared.errors import NoTokenError
 from shared.tokens import TokenBook
 
 
@@ -57,6 +58,38 @@ def test_a_lost_book_of_tokens_is_written_again_for_the_same_tokens(root: Path):
 
     assert prepare(root) == ["secrets/tokens.json"]
     assert TokenBook(root / "secrets" / "tokens.json").find(f"Bearer {secret}").name == "studio"
+
+
+def test_a_lost_token_is_replaced_by_one_that_opens_the_door(root: Path):
+    prepare(root)
+    old = (root / "secrets" / "admin_token").read_text()
+    (root / "secrets" / "admin_token").unlink()
+
+    assert prepare(root) == ["secrets/admin_token", "secrets/tokens.json"]
+    book = TokenBook(root / "secrets" / "tokens.json")
+    assert book.find(f"Bearer {(root / 'secrets' / 'admin_token').read_text()}").name == "admin"
+    with pytest.raises(NoTokenError):
+        book.find(f"Bearer {old}")
+
+
+def test_tokens_that_others_put_into_the_book_stay(root: Path):
+    prepare(root)
+    path = root / "secrets" / "tokens.json"
+    ann = {"name": "ann", "sha256": "a" * 64, "role": "editor", "show": None}
+    path.chmod(0o600)
+    path.write_text(json.dumps([*json.loads(path.read_text()), ann], indent=1))
+
+    prepare(root)
+
+    assert ann in json.loads(path.read_text())
+
+
+def test_a_folder_that_others_could_enter_is_closed(root: Path):
+    (root / "secrets").mkdir(mode=0o755)
+
+    prepare(root)
+
+    assert stat.S_IMODE((root / "secrets").stat().st_mode) == 0o700
 
 
 def test_a_token_of_the_hub_may_come_later(root: Path):

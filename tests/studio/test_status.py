@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import httpx
 
-from services.studio.status import ServiceStatus, StatusOfAll
+from services.studio.neighbours import Neighbours
+from services.studio.status import ServiceStatus, status_of
 from services.studio.terminal import in_words
 
 DOWNLOADING = {
@@ -25,7 +26,9 @@ def answer(request: httpx.Request) -> httpx.Response:
 def test_each_service_is_ready_or_says_why_not():
     urls = {name: f"http://{name}" for name in ("ingest", "trainer", "inference")}
 
-    away, unready, ready = StatusOfAll(urls, "diary_secret", transport=httpx.MockTransport(answer))()
+    neighbours = Neighbours(urls, "diary_secret", transport=httpx.MockTransport(answer))
+
+    away, unready, ready = neighbours.ask_all(status_of)
 
     assert (away.service, away.state) == ("ingest", "away") and "does not answer" in away.note
     assert (unready.state, unready.note) == ("not ready", "the object store does not answer")
