@@ -52,7 +52,7 @@ models: ## fetch every model at its pinned revision, with size and licence; afte
 images: .venvs/dev/.installed ## build all images (IMAGE_PREFIX=... VERSION=...) and write what is in each to dist/NAME.cdx.json
 	docker compose build
 	@mkdir -p dist
-	@for image in $$(docker compose config --images $(SERVICES) | grep -v @sha256); do \
+	@for image in $$(docker compose config --images $(SERVICES) | grep -E "/($(subst $(eval ) ,|,$(SERVICES))):"); do \
 		name=$${image##*/}; name=$${name%%:*}; echo "listing $$image"; \
 		SYFT_CHECK_FOR_APP_UPDATE=false .venvs/dev/bin/syft scan --quiet docker:$$image --output cyclonedx-json=dist/$$name.cdx.json; \
 	done

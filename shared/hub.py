@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadInputError, ModelUnavailableError, NoSpaceError
-from shared.models import HubModel, bytes_in, folder_of, gb, is_present, locked, name_folder
-from shared.needs import TOKEN_ADVICE
+from shared.models import TOKEN_ADVICE, HubModel, bytes_in, folder_of, gb, is_present, locked, name_folder
 from shared.settings import HubSettings, ServiceSettings
 from shared.space import demand_space
 from shared.store import file_sha256

@@ -20,8 +20,14 @@ from pydantic import ValidationError
 
 from shared.errors import BadInputError
 from shared.machine import GPU_NODES
-from shared.needs import HUB_PAGES
 from shared.schemas import Record
+
+HUB_PAGES = "https://huggingface.co"
+TOKEN_ADVICE = (
+    f"make a token at {HUB_PAGES}/settings/tokens and hand it over: `HF_TOKEN=... make env`, then "
+    "`docker compose restart transcription trainer inference`; without containers set HF_TOKEN in the environment and "
+    "restart"
+)
 
 REVISION = "revision.json"
 CONFIG = "config.json"

@@ -9,12 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shared.machine import Disk, Gpu, Gpus, Version, dotted, numbers
-
-if TYPE_CHECKING:
-    from shared.models import HubModel
 
 GB = 10**9
 
@@ -99,15 +95,9 @@ def _driver(driver: str, service: str, demanded: bool) -> Finding:
     return Finding("GPU driver", False, f"{seen}; install {wanted}", stops=demanded and useless)
 
 
-# ---- disks, models -------------------------------------------------------------------------------------------------
+# ---- disks ---------------------------------------------------------------------------------------------------------
 
 STATE_GB = {"studio": 1, "ingest": 10, "transcription": 5, "trainer": 10, "inference": 2}  # work files: estimates
-HUB_PAGES = "https://huggingface.co"
-TOKEN_ADVICE = (
-    f"make a token at {HUB_PAGES}/settings/tokens and hand it over: `HF_TOKEN=... make env`, then "
-    "`docker compose restart transcription trainer inference`; without containers set HF_TOKEN in the environment and "
-    "restart"
-)
 
 
 @dataclass(frozen=True)
@@ -137,35 +127,6 @@ def _disk(needs: Sequence[Need], free_bytes: int) -> Finding:
     ok = free_bytes >= needed
     detail = f"{in_gb(free_bytes)} free; about {in_gb(needed)} wanted: {parts}"
     return Finding(f"disk of {folders}", ok, detail + ("" if ok else "; free some, or use a larger disk"))
-
-
-def judge_models(
-    models: Sequence[HubModel], present: Sequence[HubModel], *, token: bool, offline: bool
-) -> list[Finding]:
-    """What will be downloaded, and whether its owner's conditions stand in the way.
-
-    models    that the settings name
-    present   those of them that are here already
-    token     a Hugging Face token is at hand
-    offline   downloads are switched off
-    """
-    return [_model(model, model in present, token, offline) for model in models]
-
-
-def _model(model: HubModel, here: bool, token: bool, offline: bool) -> Finding:
-    what = f"model {model.name}"
-    if here:
-        return Finding(what, True, "is here")
-    size = f"size unknown, see {model.page}" if model.size_bytes is None else in_gb(model.size_bytes)
-    about = f"{model.purpose}, {size}, licence {model.licence}"
-    if offline:
-        return Finding(what, False, f"{about}: missing, and HF_HUB_OFFLINE is set; run `make models` first")
-    if model.gated and not token:
-        advice = f"accept its conditions at {model.gated}, then {TOKEN_ADVICE}"
-        return Finding(what, False, f"{about}: gated; {advice}")
-    if model.gated:
-        return Finding(what, True, f"{about}: will be downloaded, if the token's owner accepted {model.gated}")
-    return Finding(what, True, f"{about}: will be downloaded")
 
 
 def in_gb(count: float) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared import machine, needs
 from shared.errors import MachineUnfitError
-from shared.models import HubModel, is_present
+from shared.models import TOKEN_ADVICE, HubModel, is_present
 from shared.needs import GB, Finding, Need
 from shared.settings import HubSettings, ServiceSettings
 
@@ -67,7 +67,36 @@ def hub_models(models: Sequence[HubModel]) -> list[Finding]:
     """What will be downloaded and what stands in the way: a gate without a token, no network allowed."""
     hub = HubSettings()
     present = [model for model in models if is_present(hub.models_dir, model)]
-    return needs.judge_models(models, present, token=hub.token_at_hand, offline=hub.offline)
+    return judge_models(models, present, token=hub.token_at_hand, offline=hub.offline)
+
+
+def judge_models(
+    models: Sequence[HubModel], present: Sequence[HubModel], *, token: bool, offline: bool
+) -> list[Finding]:
+    """What will be downloaded, and whether its owner's conditions stand in the way.
+
+    models    that the settings name
+    present   those of them that are here already
+    token     a Hugging Face token is at hand
+    offline   downloads are switched off
+    """
+    return [_model(model, model in present, token, offline) for model in models]
+
+
+def _model(model: HubModel, here: bool, token: bool, offline: bool) -> Finding:
+    what = f"model {model.name}"
+    if here:
+        return Finding(what, True, "is here")
+    size = f"size unknown, see {model.page}" if model.size_bytes is None else needs.in_gb(model.size_bytes)
+    about = f"{model.purpose}, {size}, licence {model.licence}"
+    if offline:
+        return Finding(what, False, f"{about}: missing, and HF_HUB_OFFLINE is set; run `make models` first")
+    if model.gated and not token:
+        advice = f"accept its conditions at {model.gated}, then {TOKEN_ADVICE}"
+        return Finding(what, False, f"{about}: gated; {advice}")
+    if model.gated:
+        return Finding(what, True, f"{about}: will be downloaded, if the token's owner accepted {model.gated}")
+    return Finding(what, True, f"{about}: will be downloaded")
 
 
 def fetching(ffmpeg: str = "", environment: Path = machine.HERE) -> list[Finding]:

@@ -7,10 +7,12 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -114,6 +116,7 @@ def job_service(
     routers: Sequence[APIRouter] = (),
     links: Callable[[Job], dict[str, str]] = lambda job: {},
     checks: preflight.Checks = list,
+    before_stop: Callable[[threading.Event], None] = lambda hurry: None,
 ) -> FastAPI:
     """Build a service around its job handlers.
 
@@ -123,6 +126,7 @@ def job_service(
     routers   further doors (studio's reading API)
     links     further links of a job
     checks    what is looked at before any work: logged at the start, and told at /health/preflight
+    before_stop   saves what a stop would lose; bounds itself, and gives up when its event is set by a second SIGTERM
     """
     metrics = Metrics(name)
     jobs = Jobs(name, settings, metrics, links)
@@ -141,6 +145,8 @@ def job_service(
         log.info("service is up", extra={"version": VERSION})
         yield
         checking.cancel()
+        with _second_signal() as hurry:
+            await asyncio.to_thread(before_stop, hurry)
         jobs.stopping.set()
         for engine in engines.values():
             await asyncio.to_thread(engine.stop)
@@ -167,10 +173,26 @@ def _handler(route: JobRoute) -> Handler:
     return lambda request, context: route.run(request, job=context)
 
 
+@contextmanager
+def _second_signal() -> Iterator[threading.Event]:
+    """Set by a SIGTERM or SIGINT that comes while we stop, which uvicorn would only note."""
+    hurry = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield hurry
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: hurry.set()) for number in numbers}
+    try:
+        yield hurry
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def serve(
     service: str, make_app: Callable[[], FastAPI], port: int, open_shelf: Callable[[], Shelf] = lambda: Shelf(())
 ) -> None:
-    """Run a service on loopback until SIGTERM. Leaves at once: running jobs stay pending and are resumed.
+    """Run a service on loopback until SIGTERM. Leaves after `before_stop`: running jobs stay pending and are resumed.
 
     `python -m services.NAME.app models` lists and brings the models of `open_shelf` instead.
     """

@@ -769,6 +769,7 @@ def scripted_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, A
         _work(reporter, f"training step {step}", 1)
         points.append(_point(step))
         if step % request["checkpoint_every"] == 0 or step == request["steps"] or (work / "save-now").exists():
+            (work / "save-now").unlink(missing_ok=True)
             folder = _checkpoint(work / f"checkpoint-{step}", request, step)
             reporter.event(checkpoint=str(folder), step=step, metrics=points)
     assert folder is not None

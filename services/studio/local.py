@@ -19,13 +19,14 @@ from pathlib import Path
 
 import httpx
 
-from services.studio.processes import Program
+from services.studio.processes import STOP_GRACE_S, Program
 from shared.errors import DiaryError, EngineFailedError, NotFoundError
 from shared.tokens import Role, TokenBook, new_token
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("ingest", "transcription", "trainer", "inference", "studio")
 HEALTH_TIMEOUT_S = 90.0
+TRAINER_STOP_GRACE_S = 120.0  # it may save a checkpoint first; as in compose.yaml
 DEFAULT_PORT = 8765
 BASE_MODEL = ROOT / ".run" / "models" / "base"
 
@@ -189,6 +190,7 @@ class Stack:
             health,
             log_file=self.home / "logs" / f"{name}.log",
             pid_file=self.home / "pids" / f"{name}.json",
+            stop_grace_s=TRAINER_STOP_GRACE_S if name == "trainer" else STOP_GRACE_S,
         )
 
     # ---- secrets ---------------------------------------------------------------------------------------------------

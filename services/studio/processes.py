@@ -31,6 +31,7 @@ class Program:
     health: str
     log_file: Path
     pid_file: Path
+    stop_grace_s: float = STOP_GRACE_S
 
     def start(self, cwd: Path) -> int:
         """Start unless it runs; returns the process id. ConflictError names the owner of a busy port."""
@@ -74,7 +75,7 @@ class Program:
         pid = self.pid()
         if pid is not None:
             self.signal(signal.SIGTERM)
-            until = time.monotonic() + STOP_GRACE_S
+            until = time.monotonic() + self.stop_grace_s
             while self.pid() is not None and time.monotonic() < until:
                 time.sleep(0.05)
             self.signal(signal.SIGKILL)

@@ -27,8 +27,16 @@ def create_app(
         JobRoute("/v1/datasets", "dataset", DatasetRequest, partial(job.build, store=store, engine=engine)),
         JobRoute("/v1/adapters", "train", TrainRequest, partial(job.train, store=store, engine=engine)),
     ]
-    engines = {"training engine": engine}
-    return job_service("trainer", settings, store, routes, engines=engines, shelf=shelf, checks=checks)
+    return job_service(
+        "trainer",
+        settings,
+        store,
+        routes,
+        engines={"training engine": engine},
+        shelf=shelf,
+        checks=checks,
+        before_stop=partial(engine.save, settings.stop_grace_s),
+    )
 
 
 def main() -> FastAPI:

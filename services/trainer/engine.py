@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import os
 import resource
 import shlex
 import shutil
 import sys
+import threading
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,8 +35,12 @@ from shared.render import renderer_for
 from shared.schemas import Example, MetricPoint
 from shared.shelf import Shelf, Want, unpacked
 
+log = logging.getLogger(__name__)
+
 LOGGED_POINTS = 1000  # figures kept of a run, at most
 WARM_UP = 0.03  # share of the steps
+TRAINING = "training"  # how the stage of a step begins
+POLL_S = 0.1
 
 
 # ---- near side -------------------------------------------------------------------------------------------------------
@@ -54,6 +61,7 @@ class TrainingEngine:
         self._shelf = shelf
         self._cpu_last_layers = cpu_last_layers
         self._device = device
+        self._runs: list[_Run] = []
 
     @classmethod
     def from_settings(cls, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> TrainingEngine:
@@ -67,9 +75,14 @@ class TrainingEngine:
         return read_base(self._base_folder)
 
     def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
+        run = _Run(job, self.process, plan)
+
         def on_event(event: Event) -> None:
             metrics = [MetricPoint.model_validate(point) for point in event["metrics"]]
+            asked_for = run.asked and not plan.save_now.exists()
             keep(Path(event["checkpoint"]), event["step"], metrics)
+            if asked_for:
+                run.safe.set()
             if self.process.wanted() and event["step"] < plan.request.steps:
                 raise LeaseYieldedError(f"another service has the device; training goes on after step {event['step']}")
 
@@ -79,12 +92,30 @@ class TrainingEngine:
             "device": self._device,
         }
         plan.save_now.unlink(missing_ok=True)
+        self._runs.append(run)
         try:
-            return Trained.model_validate(
-                self.process.call("train", arguments, _Courteous(job, self.process, plan), on_event)
-            )
+            return Trained.model_validate(self.process.call("train", arguments, run, on_event))
         finally:
+            self._runs.remove(run)
+            run.safe.set()
             self.process.stop()
+
+    def save(self, within_s: float, hurry: threading.Event) -> None:
+        """Have the run under way saved and kept as far as it is, before its service stops.
+
+        Returns when it is kept, when `hurry` is set or after `within_s` seconds; at once where no step can be lost.
+        """
+        runs = [run for run in list(self._runs) if run.stepping]
+        if not runs or within_s == 0:
+            return
+        log.info("saving a checkpoint before the stop", extra={"within_s": within_s})
+        until = time.monotonic() + within_s
+        for run in runs:
+            run.ask()
+        while not all(run.safe.is_set() for run in runs):
+            if hurry.is_set() or time.monotonic() > until:
+                return log.warning("stopped without a checkpoint; training goes on from the one before")
+            time.sleep(POLL_S)
 
     @property
     def pid(self) -> int | None:
@@ -116,11 +147,24 @@ def _child(name: str, settings: Settings, lease: Lease | None) -> PipeEngine:
     )
 
 
-class _Courteous:
-    """A job's Watch that also asks the child for a checkpoint as soon as another service waits for the device."""
+class _Run:
+    """A job's Watch that also asks the child for a checkpoint: when another service waits for the device, or we stop.
+
+    stepping   it has made a step, so there may be something to lose
+    safe       the checkpoint that `ask` asked for is kept, or the run is over
+    """
 
     def __init__(self, job: Watch, process: PipeEngine, plan: Plan) -> None:
         self._job, self._process, self._plan = job, process, plan
+        self.stepping = False
+        self.asked = False
+        self.safe = threading.Event()
+
+    def ask(self) -> None:
+        """The child takes the file away when it saves; a checkpoint it had made before does not count."""
+        with suppress(FileNotFoundError):  # the run has just ended, and its folder is gone
+            self._plan.save_now.touch()
+        self.asked = True
 
     @property
     def trace_id(self) -> str:
@@ -132,6 +176,7 @@ class _Courteous:
             self._plan.save_now.touch()
 
     def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+        self.stepping = self.stepping or stage.startswith(TRAINING)
         self._job.progress(stage, done, total, unit, note)
 
 
@@ -290,7 +335,7 @@ def _diary(trainer: Any, plan: Plan, points: list[MetricPoint], reporter: Report
                 seconds=round(seconds_before + time.monotonic() - began, 1),
             )
             points.append(point)
-            reporter.progress("training", point.step, steps, "steps", note=f"loss {point.train_loss:.3f}")
+            reporter.progress(TRAINING, point.step, steps, "steps", note=f"loss {point.train_loss:.3f}")
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step = state.global_step

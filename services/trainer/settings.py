@@ -31,6 +31,12 @@ class Settings(ServiceSettings):
     cpu_last_layers: int = Field(
         default=10, ge=1, description="layers adapted on a CPU when a request does not say; on a GPU it is all of them"
     )
+    stop_grace_s: float = Field(
+        default=90.0,
+        ge=0,
+        description="seconds that a stop waits for a running training's checkpoint, less than the 2 minutes of the "
+        "containers; 0: stop at once",
+    )
 
     @property
     def base_folder(self) -> Path:

@@ -12,7 +12,6 @@ import pytest
 
 from shared import machine, needs
 from shared.machine import Answer, Disk, Gpus
-from shared.models import HubModel
 from shared.needs import GB, Finding, Need
 
 THREE = ("transcription", "trainer", "inference")
@@ -120,29 +119,6 @@ def test_what_goes_to_one_disk_is_added_up():
     assert small[0].what == "disk of /state/work and /models"
     assert small[0].detail.startswith("20 GB free; about 25 GB wanted: work 10 GB, models 15 GB; free some")
     assert all(finding.ok for finding in large)
-
-
-GATED = HubModel("owner/voices", "a" * 40, size_bytes=33_000_000, licence="CC-BY-4.0", gated="https://hub/owner/voices")
-OPEN = HubModel("owner/words", "b" * 40, size_bytes=14 * GB, licence="Apache-2.0", purpose="base model")
-
-
-@pytest.mark.parametrize(
-    ("model", "here", "token", "offline", "ok", "words"),
-    [
-        (OPEN, False, False, False, True, "base model, 14 GB, licence Apache-2.0: will be downloaded"),
-        (OPEN, False, False, True, False, "make models"),
-        (OPEN, True, False, True, True, "is here"),
-        (GATED, False, False, False, False, "accept its conditions at https://hub/owner/voices"),
-        (GATED, False, False, False, False, needs.TOKEN_ADVICE),
-        (GATED, False, True, False, True, "accepted https://hub/owner/voices"),
-        (GATED, True, False, False, True, "is here"),
-        (HubModel("some/model", "c" * 40), False, False, False, True, "size unknown"),
-    ],
-)
-def test_what_will_be_downloaded_and_what_stands_in_the_way(model, here, token, offline, ok, words):
-    [found] = needs.judge_models([model], [model] if here else [], token=token, offline=offline)
-
-    assert found.ok is ok and words in found.detail and found.what == f"model {model.name}"
 
 
 @pytest.mark.parametrize(

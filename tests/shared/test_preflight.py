@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from shared import preflight
 from shared.errors import MachineUnfitError
-from shared.models import HubModel, folder_of, name_folder
-from shared.needs import Finding
+from shared.models import TOKEN_ADVICE, HubModel, folder_of, name_folder
+from shared.needs import GB, Finding
 from shared.service import job_service
 from shared.settings import ServiceSettings
 from shared.tokens import TokenBook, new_token
@@ -20,6 +20,8 @@ from tests.fakes import MemoryStore
 FINE = Finding("disk of /state", True, "90 GB free")
 SMALL = Finding("GPU 0", False, "NVIDIA L4: small")
 STOPS = Finding("GPU driver", False, "535.1 is too old; install 580 or newer", stops=True)
+GATED = HubModel("owner/voices", "a" * 40, size_bytes=33_000_000, licence="CC-BY-4.0", gated="https://hub/owner/voices")
+OPEN = HubModel("owner/words", "b" * 40, size_bytes=14 * GB, licence="Apache-2.0", purpose="base model")
 
 
 def client_of(tmp_path: Path, *findings: Finding) -> tuple[TestClient, dict[str, str]]:
@@ -75,3 +77,22 @@ def test_real_checks_of_this_machine_find_something_about_each(tmp_path: Path):
     assert preflight.gpu("trainer", "auto")
     assert preflight.volumes("trainer", settings)[0].what == f"disk of {tmp_path / 'work'}"
     assert [found.what for found in preflight.fetching()] == ["yt-dlp", "JavaScript for yt-dlp", "ffmpeg"]
+
+
+@pytest.mark.parametrize(
+    ("model", "here", "token", "offline", "ok", "words"),
+    [
+        (OPEN, False, False, False, True, "base model, 14 GB, licence Apache-2.0: will be downloaded"),
+        (OPEN, False, False, True, False, "make models"),
+        (OPEN, True, False, True, True, "is here"),
+        (GATED, False, False, False, False, "accept its conditions at https://hub/owner/voices"),
+        (GATED, False, False, False, False, TOKEN_ADVICE),
+        (GATED, False, True, False, True, "accepted https://hub/owner/voices"),
+        (GATED, True, False, False, True, "is here"),
+        (HubModel("some/model", "c" * 40), False, False, False, True, "size unknown"),
+    ],
+)
+def test_what_will_be_downloaded_and_what_stands_in_the_way(model, here, token, offline, ok, words):
+    [found] = preflight.judge_models([model], [model] if here else [], token=token, offline=offline)
+
+    assert found.ok is ok and words in found.detail and found.what == f"model {model.name}"

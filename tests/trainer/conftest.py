@@ -22,7 +22,7 @@ from shared.schemas import (
     Transcript,
     Turn,
 )
-from shared.store import create_manifest, point
+from shared.store import Store, create_manifest, point
 from tests.fakes import MemoryStore, ScriptedTrainingEngine
 from tests.shared.test_render import base_model
 
@@ -41,7 +41,7 @@ def turns(*said: str) -> tuple[Turn, ...]:
 
 
 def add_talk(
-    store: MemoryStore,
+    store: Store,
     recording: str,
     guest: str | None,
     said: Sequence[str],
