@@ -163,7 +163,7 @@ class Stack:
             "-master.volumeSizeLimitMB=256",
             f"-volume.port={volume}",
             f"-volume.port.grpc={grpc + 1}",
-            "-volume.max=100",
+            "-volume.max=4000",  # of 256 MB each, made as they fill
             "-volume.minFreeSpacePercent=1",
             "-volume.preStopSeconds=0",
             "-filer",
