@@ -19,10 +19,10 @@ SHARED = ROOT.parent / "shared"
 
 
 def free_port_base(count: int = 14) -> int:
-    """First of `count` free ports in a row, different for parallel runs."""
+    """First of `count` free ports in a row, different for parallel runs, below those that connections go out from."""
     import socket
 
-    base = 20000 + (os.getpid() * 37) % 20000
+    base = 10000 + (os.getpid() * 37) % 20000
     while True:
         try:
             for port in range(base, base + count):
