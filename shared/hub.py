@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadInputError, ModelUnavailableError, NoSpaceError
 from shared.models import TOKEN_ADVICE, HubModel, bytes_in, folder_of, gb, is_present, locked, name_folder
-from shared.settings import HubSettings, ServiceSettings
+from shared.settings import SILENCE, HubSettings, ServiceSettings
 from shared.space import demand_space
 from shared.store import file_sha256
 
@@ -50,7 +50,7 @@ class Hub:
             [sys.executable, "-m", "shared.hub"],
             lease=None,
             log_file=log_file,
-            environment={**QUIET, **_token_of(settings)},
+            environment={**SILENCE, **ONLINE, **_token_of(settings)},
             idle_s=IDLE_S,
         )
 
@@ -78,13 +78,7 @@ class Hub:
             )
 
 
-QUIET = {
-    "HF_HUB_OFFLINE": "0",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "DO_NOT_TRACK": "1",
-}
+ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def _token_of(settings: HubSettings) -> dict[str, str]:

@@ -131,6 +131,7 @@ def job_service(
     metrics = Metrics(name)
     jobs = Jobs(name, settings, metrics, links)
     engines = dict(engines or {})
+    shelf = Shelf(()) if shelf is None else shelf
     for route in routes:
         jobs.handle(route.kind, route.request, _handler(route))
     readiness = Readiness(store)
@@ -140,8 +141,7 @@ def job_service(
         await asyncio.to_thread(preflight.begin, name, checks)
         await asyncio.to_thread(jobs.start)
         checking = asyncio.create_task(_keep_checking(readiness))
-        if shelf is not None:
-            await asyncio.to_thread(shelf.start)
+        await asyncio.to_thread(shelf.start)
         log.info("service is up", extra={"version": VERSION})
         yield
         checking.cancel()
@@ -150,8 +150,7 @@ def job_service(
         jobs.stopping.set()
         for engine in engines.values():
             await asyncio.to_thread(engine.stop)
-        if shelf is not None:
-            await asyncio.to_thread(shelf.stop)
+        await asyncio.to_thread(shelf.stop)
         await asyncio.to_thread(jobs.stop)
 
     app = FastAPI(title=f"diary-of-AI-ceo: {name}", version=VERSION, lifespan=lifespan)
@@ -334,7 +333,7 @@ def _health_door(
     metrics: Metrics,
     engines: Mapping[str, Engine],
     checks: preflight.Checks,
-    shelf: Shelf | None,
+    shelf: Shelf,
 ) -> APIRouter:
     router = APIRouter()
 
@@ -347,7 +346,7 @@ def _health_door(
     def ready() -> dict[str, Any]:
         """Whether it takes work; jobs that need a model which is still on its way wait for it."""
         readiness.demand()
-        models = [state.model_dump(exclude_defaults=True) for state in shelf.states()] if shelf is not None else []
+        models = [state.model_dump(exclude_defaults=True) for state in shelf.states()]
         return {"service": name, "state": "ready", "models": models}
 
     @router.get("/health/preflight")

@@ -9,6 +9,15 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+SILENCE = {  # no library of ours tells anybody what this machine does
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "DENO_NO_UPDATE_CHECK": "1",
+    "DO_NOT_TRACK": "1",
+    "PYANNOTE_METRICS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
 
 class DiarySettings(BaseSettings):
     """Variables, and below them files: a secret may lie in DIARY_SECRETS_DIR, named as its variable in lower case."""
@@ -98,11 +107,6 @@ class ServiceSettings(ModelsFolder):
             "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1)),
             "HF_HUB_OFFLINE": "1",  # what comes from the hub, shared/hub.py has brought
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-            "DENO_NO_UPDATE_CHECK": "1",
-            "DO_NOT_TRACK": "1",
-            "PYANNOTE_METRICS_ENABLED": "0",
-            "VLLM_NO_USAGE_STATS": "1",
+            **SILENCE,
             "TOKENIZERS_PARALLELISM": "false",
         }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from shared import machine
 from shared.errors import NoSpaceError
 
 GB = 10**9
@@ -30,8 +30,7 @@ def demand_space(folder: Path, needed_bytes: float, what_for: str, *, setting: s
 
 def free_bytes(folder: Path) -> int:
     """Free bytes on the disk of a folder, or of the nearest parent that exists."""
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(existing).free
+    return machine.disk(folder).free_bytes
 
 
 def in_gb(count: float) -> str:

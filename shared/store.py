@@ -236,13 +236,8 @@ class S3Store:
         return self.read(key)[0]
 
     def read(self, key: str) -> tuple[bytes, str]:
-        with _named_errors(key):
-            response = self._client.get_object(self._bucket, key)
-            try:
-                return response.read(), response.headers["ETag"].strip('"')
-            finally:
-                response.close()
-                response.release_conn()
+        with self._opened(key) as response:
+            return response.read(), response.headers["ETag"].strip('"')
 
     def create(self, key: str, data: bytes) -> bool:
         """True also for the repeat of a put whose reply was lost: what is there is what we wrote."""
@@ -265,24 +260,13 @@ class S3Store:
             )
 
     def fetch(self, key: str, path: Path) -> None:
-        with _named_errors(key):
-            response = self._client.get_object(self._bucket, key)
-            try:
-                with path.open("wb") as file:
-                    for chunk in response.stream(CHUNK_BYTES):
-                        file.write(chunk)
-            finally:
-                response.close()
-                response.release_conn()
+        with self._opened(key) as response, path.open("wb") as file:
+            for chunk in response.stream(CHUNK_BYTES):
+                file.write(chunk)
 
     def stream(self, key: str) -> Iterator[bytes]:
-        with _named_errors(key):
-            response = self._client.get_object(self._bucket, key)
-            try:
-                yield from response.stream(CHUNK_BYTES)
-            finally:
-                response.close()
-                response.release_conn()
+        with self._opened(key) as response:
+            yield from response.stream(CHUNK_BYTES)
 
     def stat(self, key: str) -> Stored | None:
         try:
@@ -323,6 +307,17 @@ class S3Store:
             except S3Error as error:
                 if error.code != "NoSuchUpload":  # ended, or dropped by somebody else
                     raise
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[Any]:
+        """The answer to a GET of an object, whose connection goes back afterwards."""
+        with _named_errors(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                yield response
+            finally:
+                response.close()
+                response.release_conn()
 
     def _conditional_put(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
         """Single PUT under a condition; False if it does not hold. minio-py 7.2 has no public argument for this."""

@@ -31,9 +31,7 @@ from shared.schemas import (
     Voiceprint,
 )
 from shared.space import demand_space
-from shared.store import Store, parse, put_blob
-
-CHUNK_BYTES = 1024 * 1024
+from shared.store import CHUNK_BYTES, Store, parse, put_blob
 
 # In the order in which they are written: whoever reads a manifest finds what it was made from.
 FOLDERS = (
