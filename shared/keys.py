@@ -2,11 +2,17 @@
 
     key                                            written by      kind
     blobs/{sha256}                                 any service     content, immutable, named by what it holds
-    uploads/{id}                                   studio          a file on its way to ingest, removed afterwards
+    uploads/{id}, uploads/{id}/...                 studio          a file on its way to ingest, removed afterwards
     imports/{id}.json                              studio          what an import will name, removed when it ends
     probes/{id}                                    any service     of the race probe at start, removed at once
     shows/{show}/show.json                         studio          pointer (changes by compare-and-swap)
+    shows/{show}/sources/{id}.json                 studio          pointer: a subscription, without secrets
+    secrets/sources/{show}/{id}.json               studio          pointer: the full address of a private one
+    shows/{show}/refreshes/{source}.json           ingest          pointer: how its last refresh went
+    shows/{show}/items/{hash}.json                 ingest          manifest: which recording an item became
     shows/{show}/recordings/{id}.json              ingest          manifest, immutable
+    shows/{show}/edits/{recording}.json            studio          pointer: what people changed of it
+    shows/{show}/erased/{recording}.json           studio          tombstone of a recording
     shows/{show}/transcripts/{recording}/{id}.json ingest (import), transcription    manifest, one per revision
     shows/{show}/transcripts/{recording}/head      ingest, transcription             pointer to the current revision
     shows/{show}/voiceprint.json                   transcription   pointer
@@ -31,7 +37,12 @@ from shared.errors import BadInputError
 _WRITERS = (
     (r"^uploads/", "studio", "upload the file again with `diary recordings add`"),
     (r"^shows/[^/]+/show\.json$", "studio", "create the show with `diary shows create`"),
+    (r"^shows/[^/]+/sources/", "studio", "add the source with `diary sources add`"),
+    (r"^secrets/sources/", "studio", "give its address again with `diary sources add`"),
+    (r"^shows/[^/]+/(refreshes|items)/", "ingest", "refresh the source with `diary sources refresh`"),
     (r"^shows/[^/]+/recordings/", "ingest", "add the recording with `diary recordings add`"),
+    (r"^shows/[^/]+/edits/", "studio", "nobody has changed this recording"),
+    (r"^shows/[^/]+/erased/", "studio", "this recording was not erased"),
     (r"^shows/[^/]+/transcripts/", "transcription", "run `diary transcripts make`"),
     (r"^shows/[^/]+/voiceprint\.json$", "transcription", "say who the host is with `diary transcripts host`"),
     (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
@@ -72,7 +83,7 @@ def _part(name: str) -> str:
 
 
 _MANIFEST = (
-    r"show\.json|voiceprint\.json|recordings/P\.json|transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
+    r"show\.json|voiceprint\.json|(sources|refreshes|items|recordings|edits|erased)/P\.json|transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
     r"checkpoints/\d+/\d{8}\.json|adapters/P\.json|episodes/P/(episode\.json|turns/\d{5}\.json)"
 ).replace("P", r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")
 
@@ -99,6 +110,15 @@ def upload(upload_id: str) -> str:
     return f"{UPLOADS}{_part(upload_id)}"
 
 
+def upload_part(upload_key: str, offset: int) -> str:
+    """The bytes from `offset` of an upload that came in several pieces; its facts lie in `upload_facts`."""
+    return f"{upload_key}/{offset:016d}"
+
+
+def upload_facts(upload_key: str) -> str:
+    return f"{upload_key}/upload.json"
+
+
 IMPORTS = "imports/"
 
 
@@ -117,12 +137,53 @@ def show(slug: str) -> str:
     return f"shows/{_part(slug)}/show.json"
 
 
+def sources(slug: str) -> str:
+    return f"shows/{_part(slug)}/sources/"
+
+
+def source(slug: str, source_id: str) -> str:
+    return f"{sources(slug)}{_part(source_id)}.json"
+
+
+def source_secret(slug: str, source_id: str) -> str:
+    return f"secrets/sources/{_part(slug)}/{_part(source_id)}.json"
+
+
+def refresh(slug: str, source_id: str) -> str:
+    return f"shows/{_part(slug)}/refreshes/{_part(source_id)}.json"
+
+
+def items(slug: str) -> str:
+    return f"shows/{_part(slug)}/items/"
+
+
+def item(slug: str, item_id: str) -> str:
+    return f"{items(slug)}{_part(item_id)}.json"
+
+
+def item_id(identity: str) -> str:
+    """Name of an item of a source, from what stays the same of it: a site's id, a feed's guid, a file's name."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
+
+
 def recordings(slug: str) -> str:
     return f"shows/{_part(slug)}/recordings/"
 
 
 def recording(slug: str, recording_id: str) -> str:
     return f"{recordings(slug)}{_part(recording_id)}.json"
+
+
+def edits(slug: str, recording_id: str) -> str:
+    return f"shows/{_part(slug)}/edits/{_part(recording_id)}.json"
+
+
+def tombstones(slug: str) -> str:
+    return f"shows/{_part(slug)}/erased/"
+
+
+def tombstone(slug: str, recording_id: str) -> str:
+    return f"{tombstones(slug)}{_part(recording_id)}.json"
 
 
 def transcripts(slug: str, recording_id: str | None = None) -> str:

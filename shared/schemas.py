@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -21,6 +21,11 @@ class Record(BaseModel):
     """Base of all records: unknown fields are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def newest_schema(record: type[BaseModel]) -> int:
+    """The highest `schema_version` that this version of the product knows of a record."""
+    return max(get_args(record.model_fields["schema_version"].annotation))
 
 
 # ---- what every artifact carries -------------------------------------------------------------------------------
@@ -68,33 +73,242 @@ class Show(Record):
     created_at: datetime = Field(default_factory=now)
 
 
-# ---- recording ---------------------------------------------------------------------------------------------------
+# ---- sources: where recordings come from ---------------------------------------------------------------------------
 
 
-class Recording(Record):
-    """One real episode of the podcast; without audio when it came as a published transcript."""
+class Filters(Record):
+    """Which items of a source are wanted; all that are set must hold."""
+
+    title_pattern: str | None = Field(
+        default=None, max_length=300, description="regular expression that a title must contain, case ignored"
+    )
+    after: date | None = Field(default=None, description="published on this day or later")
+    before: date | None = Field(default=None, description="published on this day or earlier")
+    min_minutes: float | None = Field(default=None, ge=0, description="leaves out what is known to be shorter")
+    newest: int | None = Field(default=None, ge=1, description="only so many of the newest")
+
+
+class Subscription(Record):
+    """A source of a show that is asked again: what it has grown by since the last time becomes recordings.
+
+    kind      `feed`: an RSS or Atom feed; `site`: a channel, playlist or page that yt-dlp reads; `folder`: below
+              INGEST_FOLDER; `auto`: a feed if the address answers with one, else a site
+    address   as people may see it: without secrets. With `private` the full one lies apart, see keys.source_secret
+    """
 
     schema_version: Literal[1] = 1
     id: str
     show: Slug
+    kind: Literal["auto", "feed", "site", "folder"] = "auto"
+    address: str = Field(max_length=2000)
+    private: bool = False
+    filters: Filters = Filters()
+    added_at: datetime = Field(default_factory=now)
+    added_by: str = ""
+
+
+class SourceSecret(Record):
+    """The full address of a private source, with user and password if it asks for them. Never exported or shown."""
+
+    address: str
+
+
+class FoundItem(Record):
+    """One entry of a source, as people may see it.
+
+    state      `new`: would come; `known`: is a recording already; `erased`: was, and was withdrawn; `left out`: by the
+               filters or limits, `why` says which
+    bytes, duration_s   as the source tells them, or estimated from each other; None where neither is told
+    """
+
+    id: str
+    title: str
+    published_on: date | None = None
+    duration_s: float | None = None
+    bytes: int | None = None
+    state: Literal["new", "known", "erased", "left out"] = "new"
+    why: str = ""
+    recording: str | None = None
+
+
+class FailedItem(Record):
+    """An item that did not become a recording, and what to do; `again`: the next refresh tries it once more."""
+
+    id: str
+    title: str
+    problem: str
+    again: bool
+
+
+class RefreshRequest(Record):
+    """Ask a source what is new; `dry_run` only lists it."""
+
+    show: Slug
+    source: str
+    dry_run: bool = False
+
+
+class RefreshResult(Record):
+    """What a source has. Sums are of the new items; `first` lists some of all items, the new ones before the others."""
+
+    source: str
+    title: str
+    dry_run: bool
+    found: int
+    new: int
+    known: int
+    erased: int
+    left_out: dict[str, int]
+    hours: float
+    bytes: int
+    recordings: tuple[str, ...] = Field(default=(), description="that this refresh made, or found by their content")
+    failed: tuple[FailedItem, ...] = ()
+    first: tuple[FoundItem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class LastRefresh(Record):
+    """How the last refresh of a source went. `etag` and `modified` spare an unchanged feed its transfer."""
+
+    schema_version: Literal[1] = 1
+    result: RefreshResult
+    etag: str = ""
+    modified: str = ""
+    at: datetime = Field(default_factory=now)
+
+
+class KnownItem(Record):
+    """That an item of a source became a recording; named by a hash of the item's identity, and says nothing else."""
+
+    schema_version: Literal[1] = 1
+    recording: str
+    job: str
+
+
+# ---- recording ---------------------------------------------------------------------------------------------------
+
+
+class Chapter(Record):
+    title: str
+    start_s: float = Field(ge=0)
+    end_s: float | None = None
+
+
+class ExcludedSpan(Record):
+    """A part of a recording that is no interview: it stays in the audio and out of training.
+
+    found_by   `chapters` and `sponsorblock` are the source's word; `gap` is a guess from a long silence near the start
+    detail     what was found: the chapter's title, SponsorBlock's category, the length of the gap
+    """
+
+    start_s: float = Field(ge=0)
+    end_s: float = Field(ge=0)
+    reason: Literal["trailer", "intro", "advert", "outro", "other"]
+    found_by: Literal["chapters", "sponsorblock", "gap", "person"]
+    detail: str = Field(default="", max_length=300)
+
+
+class GuestGuess(Record):
+    """Who the guest may be, from 0 (no idea) to 1 (the source says so), and where the name was found."""
+
+    name: ShortText
+    confidence: float = Field(ge=0, le=1)
+    found_in: Literal["persons", "title", "description", "transcript"]
+
+
+class Track(Record):
+    """One speaker's own file of a multitrack recording; it starts `offset_s` after the recording does."""
+
+    speaker: ShortText
+    role: Literal["host", "guest", "other"] | None = None
+    offset_s: float = Field(ge=0)
+    original: Blob
+    working: Blob
+
+
+class Recording(Record):
+    """One real episode of the podcast; without audio when it came as a published transcript.
+
+    `guest` is given by whoever added it, or the guess where that is good enough. What people change later lies in
+    RecordingEdits: read a recording with `shared.recordings.read`, which puts both together.
+    """
+
+    schema_version: Literal[1, 2] = 2
+    id: str
+    show: Slug
     title: ShortText
     guest: str | None = None
-    source: str
+    guest_guess: GuestGuess | None = None
+    source: str = Field(description="upload:NAME, or the URL without its secrets")
+    description: str = ""
+    published_on: date | None = None
     original: Blob
     working: Blob | None = Field(default=None, description="16 kHz mono FLAC; none for a published transcript")
+    web: Blob | None = Field(default=None, description="64 kbit/s mono MP3 for browsers")
+    peaks: Blob | None = Field(default=None, description="waveform, in audiowaveform's binary format version 2")
+    tracks: tuple[Track, ...] = ()
     duration_s: float | None = Field(default=None, ge=0)
+    chapters: tuple[Chapter, ...] = ()
+    excluded_spans: tuple[ExcludedSpan, ...] = ()
+    candidates: tuple[str, ...] = Field(
+        default=(), description="transcript revisions that the source published; none is current by itself"
+    )
+    warnings: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     lineage: Lineage
 
 
+class RecordingChanges(Record):
+    """What a person sets of a recording; what is left out stays as it is."""
+
+    title: ShortText | None = None
+    guest: ShortText | None = None
+    excluded_spans: tuple[ExcludedSpan, ...] | None = None
+
+
+class RecordingEdits(RecordingChanges):
+    """All that people have set of a recording so far."""
+
+    schema_version: Literal[1] = 1
+    by: str
+    at: datetime = Field(default_factory=now)
+
+
+class Tombstone(Record):
+    """That a recording was erased, and which artifacts were made from it. Nothing of its content."""
+
+    schema_version: Literal[1] = 1
+    recording: str
+    by: str
+    reason: str = Field(default="", max_length=300)
+    descendants: tuple[str, ...] = Field(default=(), description="keys of what was made from it")
+    at: datetime = Field(default_factory=now)
+
+
+class UploadedTrack(Record):
+    """One speaker's file of a multitrack upload; `offset_s` is where it starts in the conversation."""
+
+    upload_key: str
+    filename: str | None = Field(default=None, max_length=300)
+    speaker: ShortText
+    role: Literal["host", "guest", "other"] | None = None
+    offset_s: float = Field(default=0.0, ge=0, le=86_400)
+
+
 class Source(Record):
-    """Where a recording comes from: exactly one of `upload_key` (a file already in the store) and `url`."""
+    """Where one recording comes from: exactly one of `upload_key` (a file in the store), `url` and `tracks`.
+
+    tracks   one file per speaker, mixed into one recording
+    again    bring it although it was erased
+    """
 
     upload_key: str | None = None
     filename: str | None = Field(default=None, max_length=300)
     url: str | None = Field(default=None, max_length=2000)
+    tracks: tuple[UploadedTrack, ...] = Field(default=(), max_length=8)
     title: ShortText | None = None
     guest: ShortText | None = None
+    again: bool = False
 
 
 class IngestRequest(Source):
@@ -271,6 +485,7 @@ class Dataset(Record):
     loss_on: Literal["both", "guest", "host"]
     base_model: str
     base_revision: str
+    source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
     lineage: Lineage
 
     @property
@@ -327,6 +542,7 @@ class Adapter(Record):
     eval_loss_before: float
     eval_loss_after: float
     metrics: tuple[MetricPoint, ...]
+    source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
     lineage: Lineage
 
 
@@ -405,6 +621,7 @@ class Episode(Record):
     turns: tuple[EpisodeTurn, ...]
     report: Report
     ai_generated: Literal[True] = True
+    source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
     lineage: Lineage
 
 
@@ -442,6 +659,7 @@ class PipelineRequest(Record):
 
     show: Slug
     sources: tuple[Source, ...] = ()
+    subscriptions: tuple[str, ...] = Field(default=(), description="ids of the show's sources to refresh first")
     host_is: str | None = Field(default=None, pattern=r"^(S[1-9]|\d+(\.\d+)?)$")
     dataset: DatasetOptions = DatasetOptions()
     training: TrainOptions = TrainOptions()

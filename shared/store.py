@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar, get_args
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
@@ -33,7 +33,7 @@ from shared.errors import (
     NoSpaceError,
     StoreUnavailableError,
 )
-from shared.schemas import Blob, MadeFrom
+from shared.schemas import Blob, MadeFrom, newest_schema
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -125,8 +125,7 @@ def _demand_known_schema(data: bytes, key: str, record: type[BaseModel]) -> None
         found = json.loads(data).get("schema_version")
     except (ValueError, AttributeError):
         return
-    known = max(get_args(record.model_fields["schema_version"].annotation), default=0)
-    if isinstance(found, int) and found > known:
+    if isinstance(found, int) and found > (known := newest_schema(record)):
         raise NewerDataError(
             f"{key} was made by a newer version of the product (schema {found}, this one knows {known}); upgrade, or "
             "restore a backup that this version made"

@@ -37,7 +37,7 @@ Ben Marsh: A nurse, two drivers, and one fox. The fox does not pay, but he is ne
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "demo")
     prepare_base_model()
-    settings = {"INGEST_ALLOW_PRIVATE_HOSTS": "true"}
+    settings = {"INGEST_PRIVATE_NETWORKS": "127.0.0.0/8"}
     stack = Stack(tmp_path_factory.mktemp("real"), free_port_base() + 120, settings=settings)
     try:
         stack.up()

@@ -7,14 +7,9 @@ opens the one file it is given.
 
 from __future__ import annotations
 
-import queue
 import shlex
 import socket
-import subprocess
 import sys
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +17,11 @@ from typing import IO, Any, cast
 
 import httpx
 
-from services.ingest import audio, metadata, source, urls
+from services.ingest import conversion, metadata, source
 from services.ingest.audio import Converted, Limits
 from services.ingest.metadata import Downloaded
 from services.ingest.settings import Settings
+from shared import urls
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadAudioError, BadInputError, EngineFailedError
 
@@ -67,7 +63,7 @@ class IngestEngine:
             "url": url,
             "folder": str(folder.absolute()),
             "limits": self._limits.model_dump(),
-            "allow_private_hosts": self._settings.allow_private_hosts,
+            "private_networks": self._settings.private_networks,
         }
         return Downloaded.model_validate(self._process.call("download", arguments, job))
 
@@ -96,14 +92,14 @@ def download(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     from yt_dlp import YoutubeDL
     from yt_dlp.version import __version__
 
-    url, allow_private = arguments["url"], arguments["allow_private_hosts"]
+    url, allowed = arguments["url"], urls.networks_of(arguments["private_networks"])
     hide = urls.hider(url)
     limits = Limits.model_validate(arguments["limits"])
     original = Path(arguments["folder"]) / "download"
     original.unlink(missing_ok=True)
     reporter.progress("looking up the URL")
-    with _guarded_connections(allow_private=allow_private), _explained(hide):
-        _preflight(url, allow_private=allow_private)
+    with _guarded_connections(allowed), _explained(hide):
+        _preflight(url, allowed)
         with YoutubeDL(cast(Any, source.options(original, limits, reporter.progress, _RedactedLog(hide)))) as ydl:
             info = source.only_one(ydl.extract_info(url, download=False))
             source.refuse_too_much(info, limits)
@@ -135,12 +131,11 @@ class _RedactedLog:
     error = warning
 
 
-def _preflight(url: str, *, allow_private: bool) -> None:
+def _preflight(url: str, allowed: urls.Networks) -> None:
     """Follow the redirects by hand before yt-dlp sees the URL; answers are closed before their body is read."""
 
     def check(host: str) -> None:
-        if not allow_private:
-            urls.check_host(host, _resolve)
+        urls.check_host(host, _resolve, allowed)
 
     def redirect(address: str) -> str | None:
         with client.stream("GET", address) as response:
@@ -166,21 +161,18 @@ def _resolve(host: str) -> list[str]:
 
 
 @contextmanager
-def _guarded_connections(*, allow_private: bool) -> Iterator[None]:
-    """While we download, no socket of this process connects to a private address.
+def _guarded_connections(allowed: urls.Networks) -> Iterator[None]:
+    """While we download, no socket of this process connects to a private address that is not allowed.
 
     The address is checked where it is used: no later redirect, playlist or change of DNS gets around it.
     """
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not urls.is_public(address[0]):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not urls.may_be_reached(address[0], allowed):
             raise BadInputError(urls.private_host("the server", address[0]))
         connect(self, address)
 
-    if allow_private:
-        yield
-        return
     socket.socket.connect = guarded  # type: ignore[method-assign,assignment]
     try:
         yield
@@ -206,39 +198,11 @@ def _explained(hide: urls.Hide) -> Iterator[None]:
 
 
 def convert(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Decode the first audio stream into the working copy, measure it on the way, refuse what is no speech at all."""
-    limits = Limits.model_validate(arguments["limits"])
-    original, folder = Path(arguments["original"]), Path(arguments["folder"])
-    _refuse_size(original, limits)
-    working, tags = folder / "working.flac", folder / "tags.txt"
-    command = audio.command(_ffmpeg(arguments["ffmpeg"]), original, working, tags, limits)
-    log, code = _run_ffmpeg(command, limits, reporter)
-    if code != 0:
-        print(log[-4000:], file=sys.stderr, flush=True)
-        raise audio.failure(log, code)
-    probe = audio.parse_log(log)
-    warnings = audio.judge(probe, log, limits)
-    found = metadata.from_tags(*audio.parse_tags(tags.read_text("utf-8", errors="replace")))
-    found["audio"] = probe.model_dump(exclude={"duration_s", "declared_s"}, exclude_none=True)
-    if warnings:
-        found["warnings"] = warnings
-    assert probe.duration_s is not None
-    converted = Converted(
-        working=working,
-        duration_s=round(probe.duration_s, 3),
-        media_type=audio.media_type(probe),
-        metadata=found,
-        ffmpeg=_ffmpeg_version(command[0]),
-    )
-    return converted.model_dump(mode="json")
+    return conversion.convert(_ffmpeg(arguments["ffmpeg"]), arguments, reporter)
 
 
-def _refuse_size(original: Path, limits: Limits) -> None:
-    size = original.stat().st_size
-    if size == 0:
-        raise BadAudioError("the file is empty (0 bytes); export or upload it again")
-    if size > limits.max_bytes:
-        raise source.too_large(limits)
+def mix(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    return conversion.mix(_ffmpeg(arguments["ffmpeg"]), arguments, reporter)
 
 
 def _ffmpeg(program: str) -> str:
@@ -249,63 +213,5 @@ def _ffmpeg(program: str) -> str:
     return cast(str, imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _ffmpeg_version(program: str) -> str:
-    out = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=True).stdout
-    return out.split()[2]
-
-
-def _run_ffmpeg(command: list[str], limits: Limits, reporter: Reporter) -> tuple[str, int]:
-    """Run it, telling how many seconds are done; returns the beginning and end of its log, and its exit code."""
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise EngineFailedError(f"ffmpeg cannot be started: {error}; check INGEST_FFMPEG") from error
-    head: list[str] = []
-    tail: deque[str] = deque(maxlen=LOG_TAIL)
-    total: queue.SimpleQueue[float] = queue.SimpleQueue()
-    reader = threading.Thread(target=_read_log, args=(process.stderr, head, tail, total.put), daemon=True)
-    reader.start()
-    timer = threading.Timer(limits.ffmpeg_limit_s, process.kill)
-    timer.start()
-    began = time.monotonic()
-    try:
-        _report(process.stdout, total, reporter)
-        code = process.wait()
-    finally:
-        timer.cancel()
-        process.kill()
-        reader.join(timeout=5)
-    if code < 0 and time.monotonic() - began >= limits.ffmpeg_limit_s:
-        raise BadAudioError(
-            f"ffmpeg needed more than {limits.ffmpeg_limit_s:g} s; give a simpler file, e.g. mp3, or raise "
-            "INGEST_FFMPEG_LIMIT_S"
-        )
-    return "".join([*head, *tail]), code
-
-
-def _read_log(stream: IO[str] | None, head: list[str], tail: deque[str], found_total: Callable[[float], None]) -> None:
-    for line in stream or ():
-        (head if len(head) < LOG_HEAD else tail).append(line[:2000])
-        if (total_s := audio.declared_duration_s(line)) is not None:
-            found_total(total_s)
-
-
-def _report(stream: IO[str] | None, total: queue.SimpleQueue[float], reporter: Reporter) -> None:
-    total_s = None
-    for line in stream or ():
-        done_s = audio.done_s(line)
-        if done_s is not None:
-            total_s = total.get_nowait() if total_s is None and not total.empty() else total_s
-            reporter.progress("converting", done_s, total_s, "s")
-
-
 if __name__ == "__main__":
-    serve({"download": download, "convert": convert})
+    serve({"download": download, "convert": convert, "mix": mix})

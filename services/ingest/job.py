@@ -10,7 +10,6 @@ from services.ingest import metadata, published, roles
 from services.ingest.audio import Converted, working_bytes
 from services.ingest.metadata import Downloaded
 from services.ingest.published import Published
-from services.ingest.urls import redact
 from shared import keys
 from shared.errors import (
     ArtifactMissingError,
@@ -24,6 +23,7 @@ from shared.jobs import JobContext
 from shared.schemas import IngestRequest, IngestResult, Lineage, MadeFrom, Record, Recording, Show
 from shared.space import demand_space
 from shared.store import Store, create_manifest, file_sha256, load, made_from, put_blob
+from shared.urls import redact
 from shared.version import VERSION
 
 ID_DIGITS = 16

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from services.ingest.urls import Hide
 from shared.schemas import Record
+from shared.urls import Hide
 
 MAX_TITLE = 300
 MAX_TEXT = 20_000

@@ -16,9 +16,9 @@ class Settings(ServiceSettings):
     max_bytes: int = Field(default=8 * 1024**3, gt=0, description="largest original file")
     max_duration_s: float = Field(default=8 * 3600, gt=0, description="longest recording")
     min_duration_s: float = Field(default=5.0, ge=0, description="shortest recording")
-    allow_private_hosts: bool = Field(
-        default=False,
-        description="fetch from loopback and private addresses too: for tests, or behind a proxy that checks itself",
+    private_networks: str = Field(
+        default="",
+        description="networks that are not public and may be fetched from all the same, such as 10.1.0.0/16,fd00::/8",
     )
     ffmpeg: str = Field(default="", description="ffmpeg program; the one of imageio-ffmpeg when empty")
     ffmpeg_limit_s: float = Field(default=3600.0, gt=0, description="longest time one conversion may take")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from services.ingest import urls
 from services.ingest.audio import Limits, working_bytes
+from shared import urls
 from shared.errors import BadInputError, DiaryError, NoSpaceError, SourceUnavailableError
 from shared.space import demand_space
 

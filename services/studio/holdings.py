@@ -10,10 +10,36 @@ from typing import Any
 
 from shared import keys
 from shared.errors import BadInputError, NewerDataError
-from shared.schemas import Absences, Sha256
+from shared.schemas import (
+    Absences,
+    Adapter,
+    Dataset,
+    Episode,
+    EpisodeTurn,
+    Record,
+    Recording,
+    Sha256,
+    Show,
+    Subscription,
+    Transcript,
+    Voiceprint,
+    newest_schema,
+)
 from shared.store import Store, Stored, create_manifest, load
 
-KNOWN_SCHEMA = 1  # the highest of any record that is stored
+STORED: tuple[type[Record], ...] = (
+    Show,
+    Subscription,
+    Recording,
+    Transcript,
+    Voiceprint,
+    Dataset,
+    Adapter,
+    EpisodeTurn,
+    Episode,
+    Absences,
+)
+KNOWN_SCHEMA = max(newest_schema(record) for record in STORED)
 
 # The parts of a show by the folder of their manifests, and whether these name blobs as theirs. Lineage may name blobs
 # too (the audio that a transcript was heard from); that holds nothing.
@@ -21,6 +47,11 @@ KINDS = {
     "show.json": "show",
     "voiceprint.json": "show",
     "absences": "show",
+    "sources": "show",
+    "refreshes": "show",
+    "items": "show",
+    "edits": "show",
+    "erased": "show",
     "recordings": "original audio",
     "transcripts": "transcripts",
     "datasets": "datasets",
@@ -29,7 +60,7 @@ KINDS = {
     "adapters": "adapters",
     "episodes": "episodes",
 }
-WITHOUT_BLOBS = ("show.json", "voiceprint.json", "absences", "transcripts", "runs")
+WITHOUT_BLOBS = {"transcripts", *(folder for folder, kind in KINDS.items() if kind == "show")}
 WORKING = "working copies"
 UPLOADS, PROBES, UNREFERENCED = "uploads", "probes", "unreferenced blobs"
 

@@ -65,7 +65,7 @@ def engine_python() -> str:
 def settings(tmp_path_factory: pytest.TempPathFactory, engine_python: str) -> Settings:
     return Settings(
         log_dir=tmp_path_factory.mktemp("logs"),
-        allow_private_hosts=True,
+        private_networks="127.0.0.0/8",
         engine_command=f"{shlex.quote(engine_python)} -m services.ingest.engine",
     )
 

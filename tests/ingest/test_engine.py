@@ -250,7 +250,7 @@ def test_a_file_that_says_it_is_too_large_is_not_fetched(settings: Settings, sit
 
 def test_private_addresses_are_refused_unless_allowed(settings: Settings, site: Site, tmp_path: Path):
     (site[1] / "talk.wav").write_bytes(voice_wav(8))
-    engine = IngestEngine(settings.model_copy(update={"allow_private_hosts": False}))
+    engine = IngestEngine(settings.model_copy(update={"private_networks": ""}))
     port = site[0].rsplit(":", 1)[1]
     try:
         for url in (site[0], f"http://localhost:{port}", f"http://[::1]:{port}", "http://169.254.169.254/latest"):

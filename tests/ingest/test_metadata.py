@@ -1,5 +1,5 @@
 from services.ingest import metadata
-from services.ingest.urls import redact_text
+from shared.urls import redact_text
 
 INFO = {
     "id": "abc",

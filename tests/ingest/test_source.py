@@ -5,8 +5,8 @@ import pytest
 
 from services.ingest import source
 from services.ingest.audio import Limits
-from services.ingest.urls import redact_text
 from shared.errors import BadInputError, NoSpaceError, SourceUnavailableError
+from shared.urls import redact_text
 from tests.fakes import FakeYtDlp
 
 LIMITS = Limits(max_bytes=1000, max_duration_s=3600, min_duration_s=5, ffmpeg_limit_s=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.errors import BadInputError
@@ -24,6 +24,8 @@ Resolve = Callable[[str], Iterable[str]]
 
 Redirect = Callable[[str], str | None]
 """URL -> the address it sends us on to, None if it answers itself."""
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 Hide = Callable[[str], str]
 """A text -> the text without secrets."""
@@ -48,6 +50,22 @@ def check_url(url: str) -> str:
     return host
 
 
+def networks_of(text: str) -> Networks:
+    """Networks in CIDR notation, separated by commas. raises BadInputError"""
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise BadInputError(
+            f"{text!r} is no list of networks ({error}); write them like 10.1.0.0/16,fd00::/8"
+        ) from error
+
+
+def may_be_reached(address: str, allowed: Networks) -> bool:
+    """Whether an IP address is public, or in one of the networks that an operator allows."""
+    ip = ip_address(address.split("%")[0])
+    return is_public(address) or any(ip in network for network in allowed if network.version == ip.version)
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, also when it is wrapped into IPv6."""
     ip: IPv4Address | IPv6Address = ip_address(address.split("%")[0])
@@ -60,17 +78,17 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def check_host(host: str, resolve: Resolve) -> None:
-    """Refuse a host of which any address is loopback, private, link-local or otherwise not public."""
+def check_host(host: str, resolve: Resolve, allowed: Networks = ()) -> None:
+    """Refuse a host of which any address is loopback, private, link-local or otherwise not public, nor allowed."""
     for address in resolve(host):
-        if not is_public(address):
+        if not may_be_reached(address, allowed):
             raise BadInputError(private_host(host, address))
 
 
 def private_host(host: str, address: str) -> str:
     return (
         f"{host} is {address}, inside a private network; recordings are fetched from public addresses only. Upload "
-        "the file instead, or let the operator set INGEST_ALLOW_PRIVATE_HOSTS=true"
+        "the file instead, or let the operator name the network in INGEST_PRIVATE_NETWORKS"
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from services.ingest import urls
+from shared import urls
 from shared.errors import BadInputError
 
 PUBLIC = {"pod.example": ["93.184.215.14"], "cdn.example": ["2606:2800:21f:cb07::1"]}
@@ -40,7 +40,7 @@ def test_public_addresses_are_public(address: str):
 
 
 def test_a_host_is_refused_if_one_of_its_addresses_is_private():
-    with pytest.raises(BadInputError, match="INGEST_ALLOW_PRIVATE_HOSTS"):
+    with pytest.raises(BadInputError, match="INGEST_PRIVATE_NETWORKS"):
         urls.check_host("both.example", lambda host: ["93.184.215.14", "10.0.0.1"])
 
 
