@@ -23,7 +23,7 @@ import jiwer
 from services.studio.local import ROOT, Stack, prepare_base_model, venv_python
 from shared.client import ServiceClient
 from shared.errors import DiaryError
-from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Job, Show, Transcript
+from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Job, Recording, Show, Transcript
 
 HOME = ROOT / ".run" / "demo"
 EXAMPLES = ROOT / "examples"
@@ -230,6 +230,9 @@ class Shelf:
     client: ServiceClient
     show: str
 
+    def recording(self, name: str) -> Recording:
+        return Recording.model_validate(self._get("recordings", name))
+
     def transcript(self, recording: str) -> Transcript:
         return Transcript.model_validate(self._get("transcripts", recording))
 
@@ -254,6 +257,7 @@ def summarise(
     return {
         "recordings": len(result["recordings"]),
         "speakers": [len(transcript.speakers) for transcript in heard],
+        "excluded_s": excluded_seconds(shelf.recording(name) for name in result["recordings"][: len(spoken)]),
         "wer": round(word_error_rate([one.text for one in spoken], [text_of(one) for one in heard]), 4),
         "dataset_tokens": dataset.tokens,
         "eval_loss_before": round(adapter.eval_loss_before, 4),
@@ -286,6 +290,14 @@ def demand_sound(episode: Episode, adapter: Adapter) -> None:
     ]
     if found := [text for is_wrong, text in wrong if is_wrong]:
         raise DiaryError(f"the demo ran, but {'; '.join(found)}")
+
+
+def excluded_seconds(recordings: Iterable[Recording]) -> dict[str, float]:
+    """Seconds that are no interview, by reason: what the chapters of the files say."""
+    found: dict[str, float] = {}
+    for span in (span for recording in recordings for span in recording.excluded_spans):
+        found[span.reason] = round(found.get(span.reason, 0.0) + span.end_s - span.start_s, 1)
+    return found
 
 
 def text_of(transcript: Transcript) -> str:

@@ -4,7 +4,8 @@
 
 One neural voice ships inside `hibari-tts`. The host speaks with it as it is; each guest is the same voice with other
 formants and another pitch (WORLD vocoder, `pyworld`), far enough away for a diariser to hear two people. Because we
-place every turn ourselves, DIR/<script>.reference.json holds exact times to measure transcripts against.
+place every turn ourselves, DIR/<script>.reference.json holds exact times to measure transcripts against, and the mp3
+has its sections as chapters.
 
 A script is plain text: `title: ...`, `guest: ...`, a blank line, then one turn per line as `Name: text`, with section
 marks such as `# trailer` on their own lines. Whoever is not the guest is the host.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from hibari import Hibari
 
-RECIPE = 1  # raise it when a change below alters the sound, so that finished episodes are spoken again
+RECIPE = 2  # raise it when a change below alters the sound, so that finished episodes are spoken again
 RATE_HZ = 24_000
 SHORTEST_GAP_S, LONGEST_GAP_S = 0.25, 0.6
 SPEECH_RMS = 0.07  # every turn is as loud as every other
@@ -169,6 +170,33 @@ def layout(durations_s: Sequence[float], gaps_s: Sequence[float]) -> list[Span]:
     return [Span(end - length, end) for end, length in zip(ends, durations_s, strict=True)]
 
 
+def chapters(turns: Sequence[Turn], spans: Sequence[Span], duration_s: float) -> list[tuple[str, Span]]:
+    """Title and place of each section, as a podcast's chapters: `Trailer`, `Interview`, `Sponsor`, ..."""
+    found: list[tuple[str, Span]] = []
+    for turn, span in zip(turns, spans, strict=True):
+        title = turn.section.capitalize()
+        if found and found[-1][0] == title:
+            continue
+        starts_s = span.start_s if found else 0.0
+        if found:
+            found[-1] = (found[-1][0], Span(found[-1][1].start_s, starts_s))
+        found.append((title, Span(starts_s, duration_s)))
+    return found
+
+
+def ffmetadata(title: str, found: Sequence[tuple[str, Span]]) -> str:
+    """What ffmpeg writes into the file: its title and chapters."""
+    lines = [";FFMETADATA1", f"title={_escaped(title)}"]
+    for name, span in found:
+        times = [f"START={round(span.start_s * 1000)}", f"END={round(span.end_s * 1000)}"]
+        lines += ["[CHAPTER]", "TIMEBASE=1/1000", *times, f"title={_escaped(name)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([=;#\\\n])", r"\\\1", text)
+
+
 def fingerprint(script_text: str, guest: Voice) -> str:
     """sha256 of all that decides the sound; equal means that there is nothing to do."""
     made_from = [RECIPE, RATE_HZ, SHORTEST_GAP_S, LONGEST_GAP_S, SPEECH_RMS, ROOM_RMS, HOST_VOICE, guest, script_text]
@@ -280,14 +308,22 @@ def mix(turns: "Sequence[np.ndarray]", spans: Sequence[Span], duration_s: float,
     return np.clip(audio, -1.0, 1.0)
 
 
-def write_mp3(audio: "np.ndarray", path: Path, title: str) -> None:
-    """Encode with the static ffmpeg of imageio-ffmpeg (IMAGEIO_FFMPEG_EXE names another)."""
+def write_mp3(audio: "np.ndarray", path: Path, facts: str) -> None:
+    """Encode with the static ffmpeg of imageio-ffmpeg (IMAGEIO_FFMPEG_EXE names another); `facts` is ffmetadata."""
     import imageio_ffmpeg
+
+    told = path.with_name(f"{path.name}.txt")
+    told.write_text(facts, encoding="utf-8")
 
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y"]
     source = ["-f", "f32le", "-ar", str(RATE_HZ), "-ac", "1", "-i", "pipe:0"]
-    target = ["-codec:a", "libmp3lame", "-b:a", "64k", "-metadata", f"title={title}", "-f", "mp3", str(path)]
-    done = subprocess.run([*ffmpeg, *source, *target], input=audio.tobytes(), capture_output=True, check=False)
+    with_facts = ["-f", "ffmetadata", "-i", str(told), "-map", "0:a", "-map_metadata", "1", "-map_chapters", "1"]
+    target = ["-codec:a", "libmp3lame", "-b:a", "64k", "-f", "mp3", str(path)]
+    command = [*ffmpeg, *source, *with_facts, *target]
+    try:
+        done = subprocess.run(command, input=audio.tobytes(), capture_output=True, check=False)
+    finally:
+        told.unlink()
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()
         raise SpeakError(f"ffmpeg could not write {path}: {reason}; check the free space and IMAGEIO_FFMPEG_EXE")
@@ -305,7 +341,8 @@ def write_episode(script: Script, turns: "Sequence[np.ndarray]", out: Path, made
     part = f".part-{os.getpid()}"
     mp3_part, json_part = (file.with_name(f".{file.name}{part}") for file in (mp3, json_file))
     try:
-        write_mp3(mix(turns, spans, duration_s, zlib.crc32(script.path.stem.encode())), mp3_part, script.title)
+        facts = ffmetadata(script.title, chapters(script.turns, spans, duration_s))
+        write_mp3(mix(turns, spans, duration_s, zlib.crc32(script.path.stem.encode())), mp3_part, facts)
         json_part.write_text(json.dumps(truth, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         json_file.unlink(missing_ok=True)
         mp3_part.replace(mp3)

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shared.errors import BadInputError
-from shared.models import REVISION, Base, locked, name_folder
+from shared.locks import locked
+from shared.models import REVISION, Base, name_folder
 from shared.schemas import Dataset
 from shared.store import file_sha256
 

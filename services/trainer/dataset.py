@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from services.trainer.excluded import without_spans
 from shared.errors import BadInputError
 from shared.render import LossOn, Renderer, header
-from shared.schemas import Example, HostMethod, LeftOut, Message, Role, Turn
+from shared.schemas import Example, ExcludedSpan, HostMethod, LeftOut, Message, Role, Turn
 
 HOST_UNKNOWN = "its host is not known; say who it is with `diary transcripts host`"
 NOT_OF_THE_TALK = "spoken by neither the host nor the guest"
@@ -37,6 +38,7 @@ class Source:
     guest: str | None
     host_method: HostMethod
     turns: tuple[Turn, ...]
+    excluded_spans: tuple[ExcludedSpan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def build_examples(sources: Iterable[Source], frame: Frame, renderer: Renderer) 
         if source.host_method is HostMethod.UNKNOWN:
             left[HOST_UNKNOWN] += sum(_words(turn.text) for turn in source.turns)
         else:
-            stretches = conversations(source.turns, renderer.clean, left)
+            turns = without_spans(source.turns, source.excluded_spans, left)
+            stretches = conversations(turns, renderer.clean, left)
             built.examples.extend(_examples_of(source, stretches, frame, renderer, left))
         if source.host_method is HostMethod.GUESSED:
             built.warnings.append(f"who the host of {source.recording} is was guessed; settle it with one answer")

@@ -105,10 +105,16 @@ def identify(
         "wishes": request.model_dump(mode="json", exclude={"recordings"}),
         "show": [show.title, show.host],
         "base": base.label,
-        "sources": [[source.recording, source.transcript, source.title, source.guest] for source in sources],
+        "sources": [_named(source) for source in sources],
         "kept_out": list(kept_out),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _named(source: Source) -> list[str | None]:
+    """All of a source that decides its examples."""
+    spans = [span.model_dump_json() for span in source.excluded_spans]
+    return [source.recording, source.transcript, source.title, source.guest, *spans]
 
 
 def keys_of(sources: Sequence[Source], show: str) -> list[str]:
@@ -130,6 +136,7 @@ def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engin
     """Train an adapter from the newest checkpoint of this job's run, or from the start, to the last step."""
     show = load(store, keys.show(request.show), Show)
     dataset = load(store, keys.dataset(request.show, request.dataset), Dataset)
+    demand_its_sources(dataset)
     base = engine.base(job)
     demand_same_base(dataset, base)
     run = claim_run(store, request, job.id)
@@ -144,6 +151,15 @@ def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engin
     return TrainResult(
         adapter=name, key=key, eval_loss_before=adapter.eval_loss_before, eval_loss_after=adapter.eval_loss_after
     )
+
+
+def demand_its_sources(dataset: Dataset) -> None:
+    """raises BadInputError for a dataset whose examples went with a recording that was erased"""
+    if dataset.source_withdrawn:
+        raise BadInputError(
+            f"dataset {dataset.id} cannot be trained on any more: {len(dataset.source_withdrawn)} of its recordings "
+            f"were erased, and its examples with them; build a new one with `diary datasets build {dataset.show}`"
+        )
 
 
 def train_to_the_end(

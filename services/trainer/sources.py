@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from services.trainer.dataset import Source
 from shared import keys
+from shared import recordings as recordings_of
 from shared.errors import BadInputError
 from shared.jobs import JobContext
-from shared.schemas import Dataset, DatasetRequest, Recording, Transcript
+from shared.schemas import Dataset, DatasetRequest, Transcript
 from shared.store import Store, load
 
 
@@ -24,15 +25,16 @@ def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list
         job.progress("reading transcripts", done, len(recordings), "transcripts")
         revision = store.get(keys.transcript_head(request.show, recording_id)).decode()
         transcript = load(store, keys.transcript(request.show, recording_id, revision), Transcript)
-        recording = load(store, keys.recording(request.show, recording_id), Recording)
+        recording = recordings_of.read(store, request.show, recording_id)
         sources.append(
             Source(
                 recording=recording_id,
                 transcript=revision,
                 title=recording.title,
-                guest=transcript.guest or recording.guest,
+                guest=recording.guest or transcript.guest,
                 host_method=transcript.host_method,
                 turns=transcript.turns,
+                excluded_spans=recording.excluded_spans,
             )
         )
     return sources
