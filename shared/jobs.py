@@ -17,7 +17,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +53,7 @@ T = TypeVar("T")
 APPLICATION_VERSION = "1"
 WATCH_S = 0.5
 LIST_PAGE = 200
+LONGEST_ASKED_S = 300.0
 DATABASE_TROUBLES = (sa.exc.SQLAlchemyError, dbos_error.DBOSException, OSError)
 
 _STATES = {
@@ -130,6 +131,15 @@ class _Kind:
     request_type: type[BaseModel]
     run: Handler
     workflow: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A job, what was asked, and what its steps gave."""
+
+    job: Job
+    request: dict[str, Any]
+    outcomes: list[Any]
 
 
 @dataclass
@@ -298,6 +308,27 @@ class Jobs:
                 running.cancelled.set()
         return self.get(job_id)
 
+    # ---- forgetting jobs -------------------------------------------------------------------------------------------
+
+    def memories(self) -> Iterator[Memory]:
+        """Every job of this service, newest first, with all that the database holds of it."""
+        for offset in itertools.count(step=LIST_PAGE):
+            page = DBOS.list_workflows(sort_desc=True, limit=LIST_PAGE, offset=offset)
+            for status in page:
+                if status.name.startswith(f"{self.service}."):
+                    job, steps = self._as_job(status), DBOS.list_workflow_steps(status.workflow_id)
+                    outcomes = [part for step in steps for part in (step["output"], str(step["error"] or ""))]
+                    yield Memory(job, _ticket_of(status).request, outcomes)
+            if len(page) < LIST_PAGE:
+                return
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """Delete ended jobs, and whatever the database's file still holds of deleted ones; safe to repeat."""
+        for at in range(0, len(job_ids), LIST_PAGE):
+            DBOS.delete_workflows(list(job_ids[at : at + LIST_PAGE]))
+        self.board.forget(job_ids)
+        self.board.compact()
+
     # ---- running one job -------------------------------------------------------------------------------------------
 
     def _work(self, ticket_text: str) -> str:
@@ -370,7 +401,9 @@ class Jobs:
                 if not patience.bears(error) or (job.stepped and not in_step):
                     raise
                 log.warning("trying again (%d): %s", patience.tries, error)
-                self._pause(job, patience.pause_s, f"{error}; trying again ({patience.tries})")
+                asked_s = getattr(error, "retry_after_s", None) or 0.0  # what a site asks to wait
+                pause_s = max(patience.pause_s, min(asked_s, LONGEST_ASKED_S))
+                self._pause(job, pause_s, f"{error}; trying again ({patience.tries})")
 
     def _pause(self, job: RunningJob, seconds: float, note: str) -> None:
         job.progress("waiting", note=note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.database import engine_options
+from shared.errors import ServiceUnavailableError
 from shared.schemas import Progress
 
 POST_EVERY_S = 0.4
+FORGOTTEN_AT_ONCE = 200
 
 _tables = sa.MetaData()
 _progress = sa.Table(
@@ -79,6 +82,27 @@ class ProgressBoard:
         with self._connected().connect() as connection:
             text = connection.scalar(sa.select(_progress.c.progress).where(_progress.c.job == job))
         return Progress.model_validate_json(text) if text else None
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        with self._connected().begin() as connection:
+            for at in range(0, len(jobs), FORGOTTEN_AT_ONCE):
+                some = jobs[at : at + FORGOTTEN_AT_ONCE]
+                connection.execute(sa.delete(_progress).where(_progress.c.job.in_(some)))
+
+    def compact(self) -> None:
+        """Write a SQLite file anew without its free pages, which still hold what was deleted; Postgres does so itself.
+
+        raises   ServiceUnavailableError if the file is in use for too long
+        """
+        engine = self._connected()
+        if engine.dialect.name != "sqlite":
+            return
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(sa.text("VACUUM"))
+                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        except sa.exc.OperationalError as error:
+            raise ServiceUnavailableError("the job database is in use; what was forgotten is cleared later") from error
 
     def heartbeat(self, worker: str, now: float) -> None:
         self._upsert(_workers, "worker", worker, seen_at=now)

@@ -46,6 +46,7 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
         brief=request,
         adapter=adapter.name if adapter else None,
         fine_tuned=adapter is not None,
+        source_withdrawn=adapter.source_withdrawn if adapter else (),
         label=f"{base.name} with {adapter.name}" if adapter else f"{base.name}, not fine-tuned",
         canary=True if adapter else None,  # the engine writes nothing with an adapter whose canary failed
         base_model=base.name,

@@ -21,10 +21,13 @@ from services.studio.holdings import (
     may_name_blobs,
     named_blobs,
 )
+from services.studio.lineage import went_with_its_recording
 from shared import keys
 from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.store import Store
 from shared.version import VERSION
+
+CHANGING = ("sources", "refreshes", "edits", "erased")
 
 
 @dataclass
@@ -53,7 +56,7 @@ def take_stock(store: Store, show: str, only: Only) -> Stock:
         data = store.get(key)
         manifest = manifest_of(data, key)
         taken[key] = _entry(key, data)
-        waiting += _sources(manifest, show)
+        waiting += [source for source in _sources(manifest, show) if not _is_withdrawn(store, source, manifest)]
         for named in named_blobs(manifest) if may_name_blobs(key) else ():
             wanted = only == "all" or not _is_audio(key, manifest)
             blobs[named.key] = (named, wanted or blobs.get(named.key, (named, False))[1])
@@ -69,7 +72,8 @@ def take_stock(store: Store, show: str, only: Only) -> Stock:
 
 def _pointers(store: Store, show: str) -> list[str]:
     heads = [key for key in store.list(keys.transcripts(show)) if key.endswith("/head")]
-    return [key for key in (keys.show(show), keys.voiceprint(show), *heads) if store.exists(key)]
+    changing = [key for folder in CHANGING for key in store.list(f"shows/{show}/{folder}/")]
+    return [key for key in (keys.show(show), keys.voiceprint(show), *heads, *changing) if store.exists(key)]
 
 
 def _goes(key: str, show: str, only: Only) -> bool:
@@ -84,6 +88,11 @@ def _sources(manifest: dict[str, Any], show: str) -> list[str]:
     """Manifests of the show that this one was made from; one that came after we listed is found here."""
     made_from = [source["key"] for source in manifest.get("lineage", {}).get("made_from", ())]
     return [key for key in made_from if key.startswith(f"shows/{show}/")]
+
+
+def _is_withdrawn(store: Store, source: str, manifest: dict[str, Any]) -> bool:
+    """Whether something was made from what is gone with its recording."""
+    return not store.exists(source) and went_with_its_recording(store, source, manifest)
 
 
 def _is_audio(key: str, manifest: dict[str, Any]) -> bool:

@@ -16,11 +16,15 @@ from shared.schemas import (
     Dataset,
     Episode,
     EpisodeTurn,
+    KnownItem,
+    LastRefresh,
     Record,
     Recording,
+    RecordingEdits,
     Sha256,
     Show,
     Subscription,
+    Tombstone,
     Transcript,
     Voiceprint,
     newest_schema,
@@ -30,7 +34,11 @@ from shared.store import Store, Stored, create_manifest, load
 STORED: tuple[type[Record], ...] = (
     Show,
     Subscription,
+    LastRefresh,
+    KnownItem,
     Recording,
+    RecordingEdits,
+    Tombstone,
     Transcript,
     Voiceprint,
     Dataset,
@@ -62,7 +70,7 @@ KINDS = {
 }
 WITHOUT_BLOBS = {"transcripts", *(folder for folder, kind in KINDS.items() if kind == "show")}
 WORKING = "working copies"
-UPLOADS, PROBES, UNREFERENCED = "uploads", "probes", "unreferenced blobs"
+UPLOADS, PROBES, UNREFERENCED, SECRETS = "uploads", "probes", "unreferenced blobs", "addresses of private sources"
 
 OnRead = Callable[[int, int], None]
 
@@ -156,6 +164,8 @@ def kind_of(key: str) -> str:
     """What a manifest, pointer or other object that is no blob counts as."""
     if key.startswith("shows/"):
         return KINDS.get(folder_of(key), "other")
+    if key.startswith(keys.SECRETS):
+        return SECRETS
     return PROBES if key.startswith(keys.PROBES) else UPLOADS
 
 

@@ -24,9 +24,14 @@ from shared.schemas import (
     Dataset,
     Episode,
     EpisodeTurn,
+    KnownItem,
+    LastRefresh,
     Record,
     Recording,
+    RecordingEdits,
     Show,
+    Subscription,
+    Tombstone,
     Transcript,
     Voiceprint,
 )
@@ -35,11 +40,17 @@ from shared.store import CHUNK_BYTES, Store, parse, put_blob
 
 # In the order in which they are written: whoever reads a manifest finds what it was made from.
 FOLDERS = (
-    "recordings", "transcripts", "datasets", "runs", "checkpoints", "adapters", "episodes",
-    "voiceprint.json", "show.json",
+    "erased", "recordings", "edits", "transcripts", "datasets", "runs", "checkpoints", "adapters", "episodes",
+    "items", "refreshes", "sources", "voiceprint.json", "show.json",
 )  # fmt: skip
+STAYS_AS_HERE = ("erased", "refreshes")  # who erased it here, and when the last refresh was here: no conflict
 RECORDS: dict[str, type[Record]] = {
     "show.json": Show,
+    "sources": Subscription,
+    "refreshes": LastRefresh,
+    "items": KnownItem,
+    "edits": RecordingEdits,
+    "erased": Tombstone,
     "voiceprint.json": Voiceprint,
     "recordings": Recording,
     "transcripts": Transcript,
@@ -93,11 +104,15 @@ def bring_in(stream: BinaryIO, store: Store, work: Path, setting: str, allow: Ca
 
 
 def compare(export: Export, store: Store) -> set[str]:
-    """Keys of the export that are here already. raises ConflictError if what is here differs"""
+    """Keys of the export that are here already. raises ConflictError if what is here differs, or was erased"""
+    _demand_not_erased(export, store)
     here = set()
     for entry in export.manifests:
         if store.exists(entry.key):
-            if hashlib.sha256(store.get(entry.key)).hexdigest() != entry.sha256:
+            if (
+                folder_of(entry.key) not in STAYS_AS_HERE
+                and hashlib.sha256(store.get(entry.key)).hexdigest() != entry.sha256
+            ):
                 raise _differs(entry.key, export.show)
             here.add(entry.key)
     for entry in export.blobs:
@@ -105,6 +120,25 @@ def compare(export: Export, store: Store) -> set[str]:
         if there is not None and there.bytes == entry.bytes:
             here.add(entry.key)
     return here
+
+
+def _demand_not_erased(export: Export, store: Store) -> None:
+    """A recording that was erased here, or there, does not come back, or stay, by the way. raises ConflictError"""
+    show, listed = export.show, {entry.key for entry in export.manifests}
+    for key in sorted(listed):
+        folder, name = folder_of(key), key.rsplit("/", 1)[1].removesuffix(".json")
+        recording = keys.recording(show, name)
+        if folder == "recordings" and not store.exists(key) and store.exists(keys.tombstone(show, name)):
+            raise ConflictError(
+                f"recording {name} was erased from {show} here, and the file holds it. Nothing was imported; erase it "
+                f"where the file was made (`diary recordings remove {show} {name}`) and export again, or bring it back "
+                "here first with `diary recordings add --again`"
+            )
+        if folder == "erased" and recording not in listed and store.exists(recording):
+            raise ConflictError(
+                f"recording {name} of {show} was erased where the file was made, and is still here. Nothing was "
+                f"imported; erase it here too (`diary recordings remove {show} {name}`), then import the file again"
+            )
 
 
 def _differs(key: str, show: str) -> ConflictError:
@@ -192,7 +226,7 @@ def _write(export: Export, manifests: dict[str, Path], store: Store) -> None:
         keep_absences(store, Absences(show=export.show, why="left out", keys=missing))
     for key in sorted(manifests, key=_place):
         data = manifests[key].read_bytes()
-        if not store.create(key, data) and store.get(key) != data:
+        if not store.create(key, data) and folder_of(key) not in STAYS_AS_HERE and store.get(key) != data:
             raise _differs(key, export.show)
 
 

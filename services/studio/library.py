@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from shared import keys
 from shared.errors import ConflictError
+from shared.recordings import edited, read
 from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Recording, Show, Transcript
 from shared.store import Store, create_manifest, load
 
@@ -44,10 +45,13 @@ class Library:
         return self._load(keys.show(slug), Show)
 
     def recordings(self, show: str) -> list[Recording]:
-        return self._all(show, keys.recordings(show), Recording)
+        """As people have corrected them."""
+        found = self._all(show, keys.recordings(show), Recording)
+        changed = set(self._store.list(keys.all_edits(show)))
+        return [edited(self._store, one) if keys.edits(show, one.id) in changed else one for one in found]
 
     def recording(self, show: str, recording: str) -> Recording:
-        return self._load(keys.recording(show, recording), Recording)
+        return read(self._store, show, recording)
 
     def transcripts(self, show: str) -> list[Transcript]:
         """Current revision of each recording's transcript."""

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.studio.holdings import absent_on_purpose, manifest_of, named_blobs
+from services.studio.withdrawal import recording_of
+from shared import keys
 from shared.store import Store
+
+IS_THERE = ("here", "changed")
 
 
 @dataclass(frozen=True)
 class Link:
     """Something that `needed_by` names.
 
-    state   `here`; `left out` of the export or `collected`, gone on purpose; `missing`, which is damage; or `changed`:
-            a pointer moved on since (a show's title, a voiceprint), anything else that changed is damaged
+    state   `here`; `left out` of the export or `collected`, gone on purpose; `withdrawn`, gone with a recording that
+            was erased, or changed to say so; `missing`, which is damage; or `changed`: a pointer moved on since (a
+            show's title, a voiceprint), anything else that changed is damaged
     """
 
     key: str
@@ -33,9 +38,9 @@ def walk(store: Store, key: str) -> list[Link]:
     while waiting:
         manifest = manifest_of(store.get(waiting[0]), waiting[0])
         for source, sha256 in sources(manifest):
-            state = _state(store, source, sha256, absent)
+            state = _state(store, source, sha256, absent, manifest)
             links.append(Link(source, waiting[0], state))
-            if source not in seen and state in ("here", "changed") and source.endswith(".json"):
+            if source not in seen and source.endswith(".json") and (state in IS_THERE or store.exists(source)):
                 waiting.append(source)
             seen.add(source)
         waiting.popleft()
@@ -60,13 +65,30 @@ def sources(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield blob.key, blob.sha256
 
 
-def _state(store: Store, key: str, sha256: str, absent: dict[str, str]) -> str:
+def _state(store: Store, key: str, sha256: str, absent: dict[str, str], needed_by: dict[str, Any]) -> str:
     if not store.exists(key):
-        return absent.get(key, "missing")
+        return "withdrawn" if went_with_its_recording(store, key, needed_by) else absent.get(key, "missing")
     found = hashlib.sha256()
     for chunk in store.stream(key):
         found.update(chunk)
-    return "here" if found.hexdigest() == sha256 else "changed"
+    if found.hexdigest() == sha256:
+        return "here"
+    return "withdrawn" if _says_so(store, key) else "changed"
+
+
+def went_with_its_recording(store: Store, key: str, needed_by: dict[str, Any]) -> bool:
+    """Whether a key is gone because the recording that it belonged to was erased, as its tombstone says."""
+    recording = recording_of(key)
+    if recording is None:
+        return False
+    return recording in needed_by.get("source_withdrawn", ()) or store.exists(
+        keys.tombstone(key.split("/")[1], recording)
+    )
+
+
+def _says_so(store: Store, key: str) -> bool:
+    """Whether what is at a key was rewritten since a recording behind it was erased."""
+    return bool(key.endswith(".json") and manifest_of(store.get(key), key).get("source_withdrawn"))
 
 
 def recordings_behind(links: list[Link]) -> list[str]:

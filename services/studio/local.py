@@ -161,6 +161,7 @@ class Stack:
             f"-master.port={master}",
             f"-master.port.grpc={grpc}",
             "-master.volumeSizeLimitMB=256",
+            "-master.garbageThreshold=0.01",  # what is deleted leaves the disk within a quarter of an hour
             f"-volume.port={volume}",
             f"-volume.port.grpc={grpc + 1}",
             "-volume.max=4000",  # of 256 MB each, made as they fill

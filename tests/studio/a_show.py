@@ -16,13 +16,16 @@ from shared.schemas import (
     Lineage,
     Recording,
     Report,
+    Role,
     Show,
     Transcript,
+    Turn,
     Voiceprint,
 )
 from shared.store import Store, create_manifest, made_from, put_blob
 
 STEPS = 4
+GUESTS = {"spoken": "Ann", "published": "Bob"}
 REPORT = Report(
     words=4,
     turns=2,
@@ -71,7 +74,8 @@ def _recording(store: Store, slug: str, name: str, original: bytes, working: byt
     recording = Recording(
         id=name,
         show=slug,
-        title=name,
+        title=f"{GUESTS[name]} on {name} lamps",
+        guest=GUESTS[name],
         source=f"upload:{name}",
         original=put_blob(store, original + slug.encode(), "audio/mpeg" if working else "text/plain"),
         working=put_blob(store, working + slug.encode(), "audio/flac") if working else None,
@@ -90,9 +94,10 @@ def _transcript(store: Store, slug: str, recording: str) -> str:
         recording=name,
         show=slug,
         kind="machine",
+        guest=GUESTS[name],
         speakers=(),
         host_method=HostMethod.SET,
-        turns=(),
+        turns=(Turn(speaker="S2", role=Role.GUEST, start_s=0, end_s=1, text=f"I am {GUESTS[name]}, the {name} one."),),
         lineage=_lineage(store, recording, audio),
     )
     key = keys.transcript(slug, name, "rev1")
@@ -106,8 +111,8 @@ def _dataset(store: Store, slug: str, transcripts: list[str]) -> str:
         id="d1",
         show=slug,
         host="Mara Quill",
-        train=put_blob(store, f"{slug} train".encode() * 20, "application/jsonl"),
-        eval=put_blob(store, f"{slug} eval".encode() * 10, "application/jsonl"),
+        train=put_blob(store, f"{slug} train with Ann".encode() * 20, "application/jsonl"),
+        eval=put_blob(store, f"{slug} eval with Bob".encode() * 10, "application/jsonl"),
         train_examples=2,
         eval_examples=1,
         train_tokens=20,
@@ -143,11 +148,12 @@ def _checkpoint(store: Store, slug: str, step: int, weights: Blob) -> None:
 
 def _adapter(store: Store, slug: str, dataset: str, weights: Blob) -> str:
     name = keys.adapter_name(slug, 1, STEPS)
+    card = put_blob(store, f"# {name}\n\n| kept out of training | Bob: 10 tokens |\n".encode(), "text/markdown")
     adapter = Adapter(
         name=name,
         show=slug,
         dataset="d1",
-        files={"adapter_model.safetensors": weights},
+        files={"adapter_model.safetensors": weights, "README.md": card},
         base_model="tests/tiny",
         base_revision="r" * 40,
         rank=16,

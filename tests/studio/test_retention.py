@@ -10,7 +10,7 @@ import pytest
 
 from services.studio import collection
 from services.studio.collection import CollectionRequest, CollectionResult
-from services.studio.holdings import survey
+from services.studio.holdings import KNOWN_SCHEMA, survey
 from services.studio.lineage import damage, walk
 from services.studio.retention import Mark, Rules, plan
 from shared import keys
@@ -25,6 +25,10 @@ DAYS = Rules(working=timedelta(days=7))
 
 def marks(store: MemoryStore, rules: Rules | None = None, show: str | None = None) -> list[Mark]:
     return plan(store, survey(store), rules or Rules(), now(), show)
+
+
+def first_piece(upload_key: str) -> str:
+    return keys.upload_part(upload_key, 0)
 
 
 def by_kind(found: list[Mark]) -> dict[str, int]:
@@ -130,6 +134,19 @@ def test_uploads_that_no_job_took_over_and_leftovers_of_killed_starts_go():
     assert by_kind(marks(store)) == {"probes": 1, "uploads": 2}
 
 
+def test_an_upload_in_pieces_stays_while_they_come_and_goes_as_a_whole(tmp_path: Path):
+    old, alive = keys.upload("u1"), keys.upload("u2")
+    store = MemoryStore({name(key): b"piece" for key in (old, alive) for name in (keys.upload_facts, first_piece)})
+    store.grow_old(hours=73)
+    store.create(keys.upload_part(alive, 5), b"goes on after a weekend")
+
+    going = [mark.key for mark in marks(store)]
+    collect(store, tmp_path)
+
+    assert going == [keys.upload_facts(old), first_piece(old)]
+    assert store.list("") == sorted([keys.upload_facts(alive), first_piece(alive), keys.upload_part(alive, 5)])
+
+
 def test_parts_of_a_write_whose_writer_was_killed_are_dropped(tmp_path: Path):
     store = MemoryStore()
     store.parts = {"u1@blobs/old": now() - timedelta(hours=73), "u2@blobs/new": now() - timedelta(hours=71)}
@@ -153,7 +170,7 @@ def test_one_show_is_looked_at_alone():
 def test_nobody_judges_data_of_a_newer_version():
     store = MemoryStore()
     put_show(store)
-    store.objects[keys.dataset("lamp", "d2")] = json.dumps({"schema_version": 2, "blobs": "elsewhere"}).encode()
+    store.objects[keys.dataset("lamp", "d2")] = json.dumps({"schema_version": KNOWN_SCHEMA + 1}).encode()
 
     with pytest.raises(NewerDataError, match="newer version"):
         survey(store)

@@ -1,0 +1,197 @@
+"""All that the store holds of one recording: its own objects, what was made from it, who else needs the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.studio.holdings import Holdings, Named, folder_of, read_manifest, survey
+from services.studio.withdrawal import descendants, guests_in, job_texts, job_words, recording_of
+from shared import keys, recordings
+from shared.errors import NotFoundError
+from shared.schemas import Forgetting, Recording, Tombstone, Transcript, Voiceprint
+from shared.store import Store, load
+
+ERASE = "erase"
+MADE = (keys.datasets, keys.adapters, keys.episodes)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What there is of a recording, by keys.
+
+    own           blobs that its manifest names
+    transcripts   its revisions and the pointer to the current one
+    made          datasets, adapters and episodes that came from it, directly or not
+    checkpoints   of runs on such datasets
+    uploads       files that were uploaded with the same content, and not taken over
+    blobs         that nothing needs once it is gone, by the manifest that names them
+    held          blobs of it that another manifest names too -> these manifests
+    """
+
+    recording: Recording
+    as_edited: Recording
+    own: tuple[Named, ...]
+    transcripts: tuple[str, ...]
+    edits: tuple[str, ...]
+    voiceprint: tuple[str, ...]
+    made: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    uploads: tuple[str, ...]
+    blobs: Mapping[str, tuple[Named, ...]]
+    held: Mapping[str, tuple[str, ...]]
+    objects: Mapping[str, int]
+
+    @property
+    def key(self) -> str:
+        return keys.recording(self.recording.show, self.recording.id)
+
+    @property
+    def datasets(self) -> list[str]:
+        return [key for key in self.made if folder_of(key) == "datasets"]
+
+    @property
+    def going(self) -> list[str]:
+        """Every object that is removed, once; the recording's manifest last."""
+        own = (*self.transcripts, *self.edits, *self.voiceprint, *self.checkpoints, *self.uploads)
+        blobs = (named.key for found in self.blobs.values() for named in found)
+        return [key for key in dict.fromkeys((*own, *blobs, self.key)) if key in self.objects]
+
+    @property
+    def names_made(self) -> set[str]:
+        """Names of the datasets and adapters made from it, as jobs ask for them."""
+        return {key.rsplit("/", 1)[1].removesuffix(".json") for key in self.made if folder_of(key) != "episodes"}
+
+    def forgetting(self, *, dry_run: bool) -> Forgetting:
+        """What the services are asked to forget. An erasure's own job holds nothing but ids, and stays."""
+        revisions = [key.rsplit("/", 1)[1].removesuffix(".json") for key in self.transcripts if key.endswith(".json")]
+        return Forgetting(
+            show=self.recording.show,
+            words=job_words(self.recording, revisions, [blob.sha256 for blob in self.own]),
+            texts=job_texts(self.recording, self.as_edited),
+            spare=(ERASE,),
+            dry_run=dry_run,
+        )
+
+
+def read(store: Store, show: str, recording_id: str) -> Traces:
+    """Look for a recording everywhere; raises NotFoundError for an unknown one, and for one that was erased."""
+    key = keys.recording(show, recording_id)
+    if not store.exists(key):
+        raise _not_here(store, show, recording_id)
+    holdings = survey(store)
+    recording = load(store, key, Recording)
+    manifests = {name: read_manifest(store, name) for prefix in MADE for name in _manifests(store, prefix(show))}
+    made = descendants(recording_id, manifests)
+    checkpoints = checkpoints_of(store, show, [manifests[name]["id"] for name in made if folder_of(name) == "datasets"])
+    leaving = {key, *checkpoints, *(name for name in made if folder_of(name) == "datasets")}
+    emptied = {name for name, manifest in manifests.items() if folder_of(name) == "datasets" and is_withdrawn(manifest)}
+    blobs, held = free_blobs(holdings, leaving, emptied)
+    edits, voice = keys.edits(show, recording_id), keys.voiceprint(show)
+    return Traces(
+        recording=recording,
+        as_edited=recordings.edited(store, recording),
+        own=holdings.named.get(key, ()),
+        transcripts=tuple(store.list(keys.transcripts(show, recording_id))),
+        edits=(edits,) if store.exists(edits) else (),
+        voiceprint=(voice,) if is_heard_in(store, voice, recording_id) else (),
+        made=tuple(made),
+        checkpoints=tuple(checkpoints),
+        uploads=tuple(uploads_like(store, holdings, holdings.named.get(key, ()))),
+        blobs=blobs,
+        held=held,
+        objects={name: stored.bytes for name, stored in holdings.objects.items()},
+    )
+
+
+def _not_here(store: Store, show: str, recording_id: str) -> NotFoundError:
+    key = keys.tombstone(show, recording_id)
+    if not store.exists(key):
+        return NotFoundError(f"{show} has no recording {recording_id}; `diary recordings list {show}` names its own")
+    at = load(store, key, Tombstone).at
+    return NotFoundError(f"recording {recording_id} of {show} was erased on {at:%Y-%m-%d}; nothing of it is left here")
+
+
+def _manifests(store: Store, prefix: str) -> list[str]:
+    return [key for key in store.list(prefix) if key.endswith(".json") and "/turns/" not in key]
+
+
+def is_withdrawn(manifest: Mapping[str, Any]) -> bool:
+    """Whether a recording behind it was erased."""
+    return bool(manifest.get("source_withdrawn"))
+
+
+def is_heard_in(store: Store, voiceprint: str, recording_id: str) -> bool:
+    """Whether the show's voiceprint was learnt from this recording."""
+    if not store.exists(voiceprint):
+        return False
+    sources = load(store, voiceprint, Voiceprint).lineage.made_from
+    return any(recording_of(source.key) == recording_id for source in sources)
+
+
+def checkpoints_of(store: Store, show: str, datasets: Collection[str]) -> list[str]:
+    if not datasets:
+        return []
+    found = store.list(f"shows/{show}/checkpoints/")
+    return [key for key in found if read_manifest(store, key).get("dataset") in datasets]
+
+
+def free_blobs(
+    holdings: Holdings, leaving: Collection[str], emptied: Collection[str]
+) -> tuple[dict[str, tuple[Named, ...]], dict[str, tuple[str, ...]]]:
+    """Blobs that only manifests in `leaving` name, by manifest; and those that others name too, with these.
+
+    emptied   datasets without examples: what they name is gone, or held by others
+    """
+    holders: dict[str, set[str]] = defaultdict(set)
+    for holder, named in holdings.named.items():
+        for blob in named:
+            if holder not in leaving and holder not in emptied:
+                holders[blob.key].add(holder)
+    free = {
+        holder: tuple(blob for blob in holdings.named.get(holder, ()) if not holders[blob.key])
+        for holder in sorted(leaving)
+    }
+    wanted = {blob.key for holder in leaving for blob in holdings.named.get(holder, ())}
+    return free, {key: tuple(sorted(holders[key])) for key in sorted(wanted) if holders[key]}
+
+
+def uploads_like(store: Store, holdings: Holdings, blobs: Iterable[Named]) -> list[str]:
+    """Uploads with the content of one of the blobs: what was sent, and failed or was sent again."""
+    wanted = {(blob.bytes, blob.sha256) for blob in blobs}
+    sizes = {size for size, _ in wanted}
+    pieces: dict[str, list[str]] = defaultdict(list)
+    for key in holdings.objects:
+        if key.startswith(keys.UPLOADS):
+            pieces[key.split("/")[1]].append(key)
+    found: list[str] = []
+    for upload in pieces.values():
+        parts = [key for key in sorted(upload) if not key.endswith("/upload.json")]
+        size = sum(holdings.objects[key].bytes for key in parts)
+        if size in sizes and (size, _sha256(store, parts)) in wanted:
+            found += upload
+    return found
+
+
+def _sha256(store: Store, parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for key in parts:
+        for chunk in store.stream(key):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def guests_of_others(store: Store, show: str, dataset: dict[str, Any], recording_id: str) -> set[str]:
+    """Names of the guests of a dataset's recordings that are still here, but for one recording."""
+    names: set[str] = set()
+    for source in dataset.get("lineage", {}).get("made_from", ()):
+        other = recording_of(source["key"])
+        if other in (None, recording_id) or not store.exists(source["key"]):
+            continue
+        key = keys.recording(show, other or "")
+        if store.exists(key):
+            names |= guests_in(load(store, key, Recording), [load(store, source["key"], Transcript)])
+    return names
