@@ -25,13 +25,14 @@ from starlette.exceptions import HTTPException
 
 from shared import keys, preflight
 from shared.errors import BadInputError, DiaryError, StoreUnavailableError
+from shared.forgetting import carry_out
 from shared.jobs import Handler, Jobs
 from shared.lease import Lease
 from shared.model_command import models_command
 from shared.needs import Finding
 from shared.problems import problem_of, unexpected
 from shared.races import probe_races
-from shared.schemas import Job, Problem
+from shared.schemas import Forgetting, Forgotten, Job, Problem
 from shared.settings import ServiceSettings, StoreSettings
 from shared.shelf import Shelf
 from shared.store import S3Store, Store
@@ -54,9 +55,12 @@ EVERY_SHOW = "every show"
 
 @dataclass(frozen=True)
 class JobRoute:
-    """One thing a service makes: `POST path` with a `request` queues a job; `run(request, job=...)` does it."""
+    """One thing a service makes: `POST path` with a `request` queues a job; `run(request, job=...)` does it.
 
-    path: str
+    path   None: another door of the service queues it, by `queue`
+    """
+
+    path: str | None
     kind: str
     request: type[BaseModel]
     run: Callable[..., BaseModel]
@@ -160,8 +164,10 @@ def job_service(
     app.middleware("http")(_guard(app.state.tokens))
     app.middleware("http")(_trace_and_count(metrics))
     for route in routes:
-        app.include_router(_making(route, jobs, readiness))
+        if route.path is not None:
+            app.include_router(_making(route, route.path))
     app.include_router(_jobs_door(jobs))
+    app.include_router(_forgettings_door(jobs))
     app.include_router(_health_door(name, readiness, metrics, engines, checks, shelf))
     for router in routers:
         app.include_router(router)
@@ -244,7 +250,7 @@ def actor_of(request: Request, token: Token) -> str:
 # ---- doors ---------------------------------------------------------------------------------------------------------
 
 
-def _making(route: JobRoute, jobs: Jobs, readiness: Readiness) -> APIRouter:
+def _making(route: JobRoute, path: str) -> APIRouter:
     router = APIRouter()
 
     def make(
@@ -254,23 +260,35 @@ def _making(route: JobRoute, jobs: Jobs, readiness: Readiness) -> APIRouter:
         token: Token = Depends(viewer),
         idempotency_key: str | None = Header(default=None),
     ) -> Job:
-        token.demand(route.access, getattr(body, "show", None) or EVERY_SHOW)
-        readiness.demand()
-        route.demand(body)
-        job = jobs.submit(
-            route.kind,
-            body,
-            actor=actor_of(request, token),
-            trace_id=current_trace_id() or new_trace_id(),
-            idempotency_key=checked_key(idempotency_key),
-        )
-        response.headers["Location"] = job.links["self"]
-        return job
+        return queue(route, body, request, response, token, idempotency_key)
 
     make.__annotations__["body"] = route.request
     make.__doc__ = f"Queue a {route.kind} job; follow it at its links."
-    router.add_api_route(route.path, make, methods=["POST"], status_code=202, response_model=Job, name=route.kind)
+    router.add_api_route(path, make, methods=["POST"], status_code=202, response_model=Job, name=route.kind)
     return router
+
+
+def queue(
+    route: JobRoute,
+    body: BaseModel,
+    request: Request,
+    response: Response,
+    token: Token,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Queue the job that a request asks for; its place goes into the answer's Location."""
+    token.demand(route.access, getattr(body, "show", None) or EVERY_SHOW)
+    request.app.state.readiness.demand()
+    route.demand(body)
+    job = request.app.state.jobs.submit(
+        route.kind,
+        body,
+        actor=actor_of(request, token),
+        trace_id=current_trace_id() or new_trace_id(),
+        idempotency_key=checked_key(idempotency_key),
+    )
+    response.headers["Location"] = job.links["self"]
+    return job
 
 
 def checked_key(key: str | None) -> str | None:
@@ -309,6 +327,18 @@ def _jobs_door(jobs: Jobs) -> APIRouter:
     def cancel_job(job_id: str, token: Token = Depends(editor)) -> Job:
         visible(job_id, token, Access.EDITOR)
         return jobs.cancel(job_id)
+
+    return router
+
+
+def _forgettings_door(jobs: Jobs) -> APIRouter:
+    router = APIRouter(tags=["jobs"])
+
+    @router.post("/v1/forgettings")
+    def forget(forgetting: Forgetting, token: Token = Depends(viewer)) -> Forgotten:
+        """Forget the ended jobs that mention something erased, or only say which these are; for admins."""
+        token.demand(Access.ADMIN, EVERY_SHOW)
+        return carry_out(forgetting, jobs)
 
     return router
 
@@ -423,13 +453,17 @@ def _guard(
         if request.method in ("POST", "PUT", "PATCH"):
             try:
                 tokens.find(request.headers.get("authorization"))
-                if request.url.path not in STREAMED:
+                if not _is_streamed(request.url.path):
                     _demand_small_body(request)
             except DiaryError as error:
                 return problem_response(problem_of(error, current_trace_id()))
         return await call_next(request)
 
     return middleware
+
+
+def _is_streamed(path: str) -> bool:
+    return path in STREAMED or path.startswith(f"{UPLOADS}/")
 
 
 def _demand_small_body(request: Request) -> None:

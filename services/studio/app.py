@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-import anyio
-import anyio.to_thread
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
 from services.studio import care, host, pipeline
-from services.studio.bodies import BodyReader
 from services.studio.crew import Crew, HttpCrew, remote_job_id
-from services.studio.library import Library, summary, upload_id
+from services.studio.facts import facts_door
+from services.studio.library import Library, summary
+from services.studio.media import media_door
+from services.studio.memories import AskOthers, Memories, ask_neighbours
 from services.studio.neighbours import Neighbours
 from services.studio.rounds import make_round
 from services.studio.settings import Settings
+from services.studio.sources import sources_door
 from services.studio.status import Statuses, status_door, status_of
+from services.studio.uploads import uploads_door
 from shared import keys, machine, preflight
-from shared.errors import BadInputError
 from shared.jobs import JobContext
 from shared.needs import Finding
 from shared.preflight import Checks
@@ -33,24 +34,23 @@ from shared.schemas import (
     IngestResult,
     Job,
     PipelineRequest,
+    RefreshRequest,
+    RefreshResult,
     SetHostRequest,
     Show,
     TrainRequest,
     TrainResult,
     TranscribeRequest,
     TranscriptResult,
-    now,
 )
 from shared.service import JobRoute, editor, job_service, open_store, serve, viewer
 from shared.store import Store
 from shared.tokens import Access, Token
 
-UPLOADS_AT_ONCE = 8
-TOO_LARGE = "the file is larger than this server takes; raise STUDIO_MAX_UPLOAD_BYTES"
-
 # what a person may ask for one by one: path, kind, service, request, result
 SINGLE_STEPS = (
     ("/v1/recordings", "ingest", "ingest", IngestRequest, IngestResult),
+    ("/v1/refreshes", "refresh", "ingest", RefreshRequest, RefreshResult),
     ("/v1/transcripts", "transcribe", "transcription", TranscribeRequest, TranscriptResult),
     ("/v1/hosts", "host", "transcription", SetHostRequest, TranscriptResult),
     ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult),
@@ -66,13 +66,17 @@ def create_app(
     checks: Checks = list,
     rounds: Checks = list,
     statuses: Statuses = list,
+    ask_others: AskOthers = lambda forgetting: [],
 ) -> FastAPI:
     """Build studio.
 
     checks     what studio itself needs of its machine
     rounds     what all services say of theirs
     statuses   how the other services are
+    ask_others   what they remember of a recording that is erased, and have them forget it
     """
+    memories = Memories(ask_others)
+    erasing = care.erasures(store, memories)
 
     def demand(request: Any) -> None:
         pipeline.demand_show(store, request.show)
@@ -84,15 +88,22 @@ def create_app(
             for path, kind, service, request, result in SINGLE_STEPS
         ),
         care.collections(store, settings),
+        erasing,
     ]
     routers = [
         _shows_door(Library(store)),
-        _uploads_door(store, settings.max_upload_bytes),
+        facts_door(store),
+        media_door(store),
+        sources_door(store),
+        uploads_door(store, settings.max_upload_bytes),
         _preflight_door(rounds),
         status_door(statuses),
         *care.doors(store, settings),
+        care.erasures_door(store, memories, erasing),
     ]
-    return job_service("studio", settings, store, routes, routers=routers, links=_links, checks=checks)
+    app = job_service("studio", settings, store, routes, routers=routers, links=_links, checks=checks)
+    memories.own = app.state.jobs
+    return app
 
 
 def _links(job: Job) -> dict[str, str]:
@@ -130,7 +141,8 @@ def main() -> FastAPI:
     token, checks = settings.service_token.get_secret_value(), partial(look, settings)
     neighbours = Neighbours(urls, token)
     rounds, statuses = partial(make_round, checks, neighbours), partial(neighbours.ask_all, status_of)
-    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, statuses)
+    ask_others = partial(ask_neighbours, neighbours)
+    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, statuses, ask_others)
 
 
 def look(settings: Settings) -> list[Finding]:
@@ -199,28 +211,6 @@ def _getter(one: Any, reader: Any) -> Any:
         return one(show, name).model_dump(mode="json")
 
     return get_one
-
-
-# ---- uploads: streamed into the store, never held in memory --------------------------------------------------------
-
-
-def _uploads_door(store: Store, max_bytes: int) -> APIRouter:
-    router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
-    limiter = anyio.CapacityLimiter(UPLOADS_AT_ONCE)  # threads of their own: slow uploads must not hold up the rest
-
-    @router.post("", status_code=201)
-    async def upload(request: Request, token: Token = Depends(editor)) -> dict[str, str]:
-        """Send a file as the request body; the reply's `upload_key` goes into `POST /v1/recordings`."""
-        key = keys.upload(upload_id(now()))
-        body = cast(BinaryIO, BodyReader(request.stream(), max_bytes, TOO_LARGE))
-        try:
-            await anyio.to_thread.run_sync(store.put_stream, key, body, "application/octet-stream", limiter=limiter)
-        except BadInputError:
-            await anyio.to_thread.run_sync(store.delete, key)
-            raise
-        return {"upload_key": key}
-
-    return router
 
 
 if __name__ == "__main__":

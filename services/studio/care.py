@@ -10,25 +10,29 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Annotated, BinaryIO, cast
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from services.studio import collection, pipeline
+from services.studio import collection, erasure, pipeline
 from services.studio.archive import MAX_LIST_BYTES, Only, read_list, tar_size
 from services.studio.bodies import BodyReader
 from services.studio.collection import CollectionRequest
+from services.studio.erasure import EraseRequest, Erasure
 from services.studio.exports import take_stock, tar_bytes
 from services.studio.holdings import survey
 from services.studio.imports import ImportResult, bring_in, compare, result
+from services.studio.memories import Memories
 from services.studio.settings import Settings
 from services.studio.storage import Usage, usage
+from services.studio.traces import ERASE
 from shared.errors import DiaryError
 from shared.jobs import DATABASE_TROUBLES, Jobs
-from shared.service import IMPORTS, JobRoute, editor, viewer
+from shared.schemas import Job
+from shared.service import IMPORTS, JobRoute, editor, queue, viewer
 from shared.store import Store
 from shared.telemetry import new_trace_id
 from shared.tokens import Access, Token
@@ -48,6 +52,43 @@ def collections(store: Store, settings: Settings) -> JobRoute:
 
     run = partial(collection.run, store=store, rules=settings.retention)
     return JobRoute("/v1/collections", COLLECT, CollectionRequest, run, demand, Access.ADMIN)
+
+
+def erasures(store: Store, memories: Memories) -> JobRoute:
+    """Queued by `DELETE /v1/shows/SHOW/recordings/ID`; refused while anything works with the recording."""
+
+    def demand(request: EraseRequest) -> None:
+        pipeline.demand_show(store, request.show)
+        erasure.demand_idle(store, memories, request)
+
+    return JobRoute(None, ERASE, EraseRequest, partial(erasure.run, store=store, memories=memories), demand)
+
+
+def erasures_door(store: Store, memories: Memories, route: JobRoute) -> APIRouter:
+    router = APIRouter(tags=["shows"])
+
+    @router.get("/v1/shows/{show}/recordings/{name}/erasure")
+    def preview(show: str, name: str, token: Token = Depends(editor)) -> Erasure:
+        """What erasing this recording would remove, mark and forget; nothing is changed."""
+        token.demand(Access.EDITOR, show)
+        pipeline.demand_show(store, show)
+        return erasure.preview(store, memories, show, name)
+
+    @router.delete("/v1/shows/{show}/recordings/{name}", status_code=202)
+    def erase(
+        show: str,
+        name: str,
+        request: Request,
+        response: Response,
+        reason: Annotated[str, Query(max_length=300)] = "",
+        token: Token = Depends(editor),
+        idempotency_key: str | None = Header(default=None),
+    ) -> Job:
+        """Erase a recording for good: audio, transcripts, what is known of it; follow the job at its links."""
+        body = EraseRequest(show=show, recording=name, reason=reason)
+        return queue(route, body, request, response, token, idempotency_key)
+
+    return router
 
 
 def doors(store: Store, settings: Settings) -> list[APIRouter]:

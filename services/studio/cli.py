@@ -1,4 +1,4 @@
-"""The `diary` command: shows, recordings, transcripts, datasets, adapters, episodes, jobs, doctor.
+"""The `diary` command: shows, sources, recordings, transcripts, datasets, adapters, episodes, jobs, doctor.
 
 It talks to studio over HTTP (DIARY_URL, DIARY_TOKEN; a local stack needs neither). Long steps show a progress bar on
 stderr; `--json` prints one JSON value on stdout and nothing else.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from services.studio import cli_storage
+from services.studio import cli_erasure, cli_recordings, cli_sources, cli_storage
 from services.studio import doctor as doctor_checks
+from services.studio.cli_recordings import as_source
 from services.studio.local import local_stack
 from services.studio.terminal import (
     Json,
@@ -31,30 +31,12 @@ from services.studio.terminal import (
     show_value,
     studio,
 )
-from shared.client import ServiceClient
 from shared.errors import DiaryError
 
+Rights = Annotated[str, typer.Option(help="Right to use the audio: own, licensed or private.")]
+Speakers = Annotated[int, typer.Option(help="Usual number of people in a recording.")]
+
 app = typer.Typer(no_args_is_help=True, help="Turn an interview podcast into an AI that can hold a new episode of it.")
-
-
-# ---- sources -------------------------------------------------------------------------------------------------------
-
-
-def upload(client: ServiceClient, path: Path) -> str:
-    """Stream a local file to studio; returns its upload key."""
-    with path.open("rb") as file:
-        chunks = iter(lambda: file.read(1024 * 1024), b"")
-        return client.call("POST", "/v1/uploads", content=chunks, timeout=None).json()["upload_key"]
-
-
-def as_source(client: ServiceClient, source: str) -> dict[str, Any]:
-    """A URL as it is, a file uploaded first."""
-    if source.startswith(("http://", "https://")):
-        return {"url": source}
-    path = Path(source)
-    if not path.is_file():
-        raise typer.BadParameter(f"{source} is neither a URL nor a file here")
-    return {"upload_key": upload(client, path), "filename": path.name}
 
 
 # ---- nouns and verbs -----------------------------------------------------------------------------------------------
@@ -86,6 +68,9 @@ adapters = noun("adapters", "Trained models (LoRA adapters).", "adapters")
 episodes = noun("episodes", "AI episodes.", "episodes")
 jobs = noun("jobs", "What runs or ran.")
 cli_storage.add_to(app, shows)
+cli_recordings.add_to(recordings)
+cli_erasure.add_to(recordings)
+app.add_typer(cli_sources.sources, name="sources")
 
 
 @shows.command("create")
@@ -94,13 +79,36 @@ def create_show(
     title: Annotated[str, typer.Option()],
     host: Annotated[str, typer.Option(help="The host's name.")],
     language: str = "en",
-    rights: Annotated[str, typer.Option(help="Right to use the audio: own, licensed or private.")] = "private",
+    rights: Rights = "private",
+    speakers: Speakers = 2,
+    about: str = "",
     as_json: Json = False,
 ) -> None:
     """Make a show."""
-    body = {"slug": show, "title": title, "host": host, "language": language, "rights": rights}
+    named = {"slug": show, "title": title, "host": host, "about": about}
+    body = {**named, "language": language, "rights": rights, "speakers": speakers}
     with studio() as client:
         show_value(client.call("POST", "/v1/shows", json=body).json(), as_json)
+
+
+@shows.command("edit")
+def edit_show(
+    show: Slug,
+    title: Annotated[str | None, typer.Option()] = None,
+    host: Annotated[str | None, typer.Option(help="The host's name.")] = None,
+    language: str | None = None,
+    rights: Rights | None = None,
+    speakers: Speakers | None = None,
+    about: str | None = None,
+    as_json: Json = False,
+) -> None:
+    """Correct a show's facts; what is left out stays."""
+    given = {"title": title, "host": host, "language": language, "rights": rights, "speakers": speakers, "about": about}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("say what to change: --title, --host, --language, --rights, --speakers, --about")
+    with studio() as client:
+        show_value(client.call("PATCH", f"/v1/shows/{show}", json=changes).json(), as_json)
 
 
 @shows.command("list")
@@ -118,7 +126,10 @@ def show_show(show: Slug, as_json: Json = False) -> None:
 @shows.command("run")
 def run_pipeline(
     show: Slug,
-    sources: Annotated[list[str], typer.Argument(help="Files or URLs: audio, or published transcripts.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files or URLs of recordings: audio, or published transcripts.")
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option(help="A source of the show, refreshed first; repeatable.")] = None,
     guest: Annotated[str | None, typer.Option(help="Guest of the new episode; none stops at the adapter.")] = None,
     about: str = "",
     words: int = 400,
@@ -129,10 +140,11 @@ def run_pipeline(
 ) -> None:
     """All steps in one order: add, transcribe, build the dataset, train, write an episode."""
     with studio() as client:
-        found = [as_source(client, source) for source in sources]
+        found = [as_source(client, file) for file in files or ()]
     request = {
         "show": show,
         "sources": found,
+        "subscriptions": source or [],
         "host_is": host_is,
         "training": {"steps": steps},
         "episode": {"guest": guest, "about": about, "words": words} if guest else None,
@@ -140,26 +152,10 @@ def run_pipeline(
     order("/v1/pipelines", request, as_json=as_json, no_wait=no_wait)
 
 
-@recordings.command("add")
-def add_recordings(
-    show: Slug,
-    sources: Annotated[list[str], typer.Argument(help="Files or URLs.")],
-    title: Annotated[str | None, typer.Option()] = None,
-    guest: Annotated[str | None, typer.Option()] = None,
-    as_json: Json = False,
-    no_wait: NoWait = False,
-) -> None:
-    """Add audio or published transcripts; the same content twice is one recording."""
-    for source in sources:
-        with studio() as client:
-            request = {"show": show, "title": title, "guest": guest, **as_source(client, source)}
-        order("/v1/recordings", request, as_json=as_json, no_wait=no_wait)
-
-
 @transcripts.command("make")
 def make_transcript(
     show: Slug,
-    recording: str,
+    recording: Annotated[str | None, typer.Argument(help="All that have no transcript yet when left out.")] = None,
     speakers: Annotated[int | None, typer.Option(help="How many people talk.")] = None,
     host_is: Annotated[
         str | None, typer.Option(help="Who is the host: S1, S2, or a second at which they talk.")
@@ -167,7 +163,16 @@ def make_transcript(
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Transcribe a recording and work out who spoke."""
+    """Transcribe a recording, or all that have no transcript, and work out who spoke."""
+    if recording is None:
+        for name in without_transcript(show):
+            order(
+                "/v1/transcripts",
+                {"show": show, "recording": name, "speakers": speakers},
+                as_json=as_json,
+                no_wait=no_wait,
+            )
+        return
     request = {"show": show, "recording": recording, "speakers": speakers}
     if host_is is None:
         order("/v1/transcripts", request, as_json=as_json, no_wait=no_wait)
@@ -176,6 +181,14 @@ def make_transcript(
     else:
         carry_out("/v1/transcripts", request)
         set_host(show, recording, host_is, as_json)
+
+
+def without_transcript(show: str) -> list[str]:
+    """Ids of a show's recordings that nobody has transcribed."""
+    with studio() as client:
+        recordings = client.call("GET", f"/v1/shows/{show}/recordings").json()
+        done = {one["recording"] for one in client.call("GET", f"/v1/shows/{show}/transcripts").json()}
+    return [one["id"] for one in recordings if one["id"] not in done]
 
 
 @transcripts.command("host")

@@ -167,6 +167,9 @@ class _Bar:
     def advance(self, count: int) -> None:
         self._progress.advance(self._task, count)
 
+    def reach(self, count: int) -> None:
+        self._progress.update(self._task, completed=count)
+
     def watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             yield piece

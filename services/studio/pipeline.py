@@ -21,6 +21,8 @@ from shared.schemas import (
     IngestResult,
     PipelineRequest,
     PipelineResult,
+    RefreshRequest,
+    RefreshResult,
     SetHostRequest,
     TrainRequest,
     TrainResult,
@@ -51,8 +53,16 @@ def run(order: PipelineRequest, *, job: JobContext, store: Store, crew: Crew) ->
 
 
 def ingest(order: PipelineRequest, job: JobContext, crew: Crew) -> list[IngestResult]:
+    """What is named one by one, then what the show's sources have grown by."""
     requests = [IngestRequest(show=order.show, **source.model_dump()) for source in order.sources]
-    return crew.ask_each(job, "ingest", "ingest", "/v1/recordings", requests, IngestResult) if requests else []
+    found = crew.ask_each(job, "ingest", "ingest", "/v1/recordings", requests, IngestResult) if requests else []
+    asked = [RefreshRequest(show=order.show, source=source) for source in order.subscriptions]
+    grown = crew.ask_each(job, "refresh", "ingest", "/v1/refreshes", asked, RefreshResult) if asked else []
+    return found + [
+        IngestResult(recording=recording, key=keys.recording(order.show, recording), new=True)
+        for result in grown
+        for recording in result.recordings
+    ]
 
 
 def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, crew: Crew) -> list[TranscriptResult]:

@@ -173,9 +173,20 @@ def _owner(holders: Iterable[tuple[str, str]]) -> tuple[str | None, str, str]:
 
 
 def _uploads(holdings: Holdings, rules: Rules, now: datetime) -> Iterator[Mark]:
+    """An upload that came in pieces goes as a whole, its facts first, once its last piece is old."""
+    newest: dict[str, datetime] = {}
     for key, stored in holdings.objects.items():
-        if key.startswith((keys.UPLOADS, keys.IMPORTS)) and now - stored.modified >= rules.uploads:
-            yield _mark(holdings, key, UPLOADS, None, f"uploaded {_span(rules.uploads)} ago and never taken over")
+        if key.startswith((keys.UPLOADS, keys.IMPORTS)):
+            newest[_upload_of(key)] = max(stored.modified, newest.get(_upload_of(key), stored.modified))
+    old = {upload for upload, modified in newest.items() if now - modified >= rules.uploads}
+    going = [key for key in holdings.objects if _upload_of(key) in old]
+    for key in sorted(going, key=lambda key: (_upload_of(key), key != keys.upload_facts(_upload_of(key)), key)):
+        yield _mark(holdings, key, UPLOADS, None, f"uploaded {_span(rules.uploads)} ago and never taken over")
+
+
+def _upload_of(key: str) -> str:
+    """`uploads/ID` of `uploads/ID/0000000016777216`."""
+    return "/".join(key.split("/")[:2])
 
 
 def _probes(holdings: Holdings, now: datetime) -> Iterator[Mark]:

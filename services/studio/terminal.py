@@ -52,6 +52,11 @@ def studio() -> Iterator[ServiceClient]:
         client.close()
 
 
+def state_folder() -> Path:
+    """Where this person's commands note what they have begun."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "diary"
+
+
 def is_elsewhere() -> bool:
     """Whether DIARY_URL names a stack: containers, or another machine."""
     return bool(os.environ.get("DIARY_URL"))
@@ -59,17 +64,14 @@ def is_elsewhere() -> bool:
 
 def order(path: str, request: dict[str, Any], *, as_json: bool, no_wait: bool = False) -> None:
     """Queue a job, follow it with a bar and print its result; or print the job and return."""
-    if no_wait:
-        with studio() as client:
-            show_value(client.submit(path, _without_nones(request)).model_dump(mode="json"), as_json)
-    else:
-        show_value(carry_out(path, request), as_json)
+    show_value(carry_out(path, request, no_wait=no_wait), as_json)
 
 
-def carry_out(path: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Queue a job, follow it with a bar, return its result."""
+def carry_out(path: str, request: dict[str, Any], *, no_wait: bool = False) -> dict[str, Any]:
+    """Queue a job, follow it with a bar, return its result; or the job, unfinished."""
     with studio() as client:
-        return client.result(follow(client, client.submit(path, _without_nones(request))))
+        job = client.submit(path, _without_nones(request))
+        return job.model_dump(mode="json") if no_wait else client.result(follow(client, job))
 
 
 def _without_nones(request: dict[str, Any]) -> dict[str, Any]:

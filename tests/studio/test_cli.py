@@ -58,11 +58,13 @@ def test_every_noun_from_a_file_to_an_episode(stack: Stack, tmp_path: Path):
     for text in texts:
         as_json(diary(stack, "recordings", "add", "lamp", str(text), "--json"))
     told = as_json(diary(stack, "transcripts", "make", "lamp", added["recording"], "--host-is", "S1", "--json"))
+    again = diary(stack, "transcripts", "make", "lamp")
     dataset = as_json(diary(stack, "datasets", "build", "lamp", "--json"))
     adapter = as_json(diary(stack, "adapters", "train", "lamp", dataset["dataset"], "--steps", "2", "--json"))
     episode = as_json(diary(stack, "episodes", "write", "lamp", "--guest", "Orla", "--words", "30", "--json"))
 
     assert told["host_method"] == "set"
+    assert again.returncode == 0 and again.stdout == "", "all have a transcript"
     assert len(as_json(diary(stack, "recordings", "list", "lamp", "--json"))) == 4
     shown = as_json(diary(stack, "episodes", "show", "lamp", episode["episode"], "--json"))
     assert shown["adapter"] == adapter["adapter"] and shown["turns"][0]["role"] == "host"

@@ -54,6 +54,17 @@ def test_the_steps_come_in_order_and_each_uses_what_the_one_before_made(store: M
     assert len(result.recordings) == 3 and len(result.transcripts) == 2 and result.episode
 
 
+def test_what_the_shows_sources_have_grown_by_is_transcribed_with_the_rest(store: MemoryStore, tmp_path: Path):
+    crew = ScriptedCrew(grown={"s1": ["rec-a", "rec-b"], "s2": []})
+
+    result = pipeline.run(order(sources=(), subscriptions=("s1", "s2")), job=FakeJob(tmp_path), store=store, crew=crew)
+
+    asked = dict(crew.asked)
+    assert [request.source for request in asked["refresh"]] == ["s1", "s2"]
+    heard = [*asked["transcribe first"], *asked["transcribe"]]
+    assert [request.recording for request in heard] == list(result.recordings) == ["rec-a", "rec-b"]
+
+
 def test_without_an_episode_the_story_ends_at_the_adapter(store: MemoryStore, tmp_path: Path):
     crew = ScriptedCrew()
 
