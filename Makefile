@@ -4,7 +4,7 @@ include services/environments.mk
 .DEFAULT_GOAL := help
 
 .PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
-	doctor env pull models images push
+	doctor env pull models images push update-ytdlp bench-ingest
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -34,6 +34,9 @@ test-compose: .venvs/dev/.installed .venvs/demo/.installed ## build all images a
 
 test-compose-light: .venvs/dev/.installed ## the same for the S3 server, studio and ingest: minutes
 	.ci/with-docker .venvs/dev/bin/python -m tests.containers light
+
+bench-ingest: .venvs/dev/.installed .venvs/ingest/.installed ## time and memory of a three-hour recording on its way through ingest: minutes
+	.venvs/dev/bin/python -m tests.bench_ingest
 
 doctor: ## what this machine has and lacks for containers, before anything is downloaded
 	@$(PYTHON) -m services.studio.host
@@ -72,14 +75,25 @@ check: .venvs/dev/.installed ## look for mistakes, formatting and wrong types
 lock: .venvs/uv/.installed ## pin pyproject.toml's extras into the requirements files (UPGRADE=1 for newer versions)
 	@$(foreach name,$(ENVIRONMENTS),$(call compile,$(name)))
 
+update-ytdlp: .venvs/uv/.installed ## pin the newest yt-dlp, which sites' changes ask for, and make ingest again, nothing else
+	@$(foreach name,ingest dev,$(call compile,$(name),$(YT_DLP:%=--upgrade-package %)))
+	@grep -E '^($(subst $(eval ) ,|,$(YT_DLP)))==' $(requirements_ingest)
+	@$(MAKE) --no-print-directory .venvs/ingest/.installed
+	@if docker info > /dev/null 2>&1; then docker compose build ingest && echo 'now: docker compose up --detach ingest'; \
+		else echo 'no Docker answers here: where ingest runs in a container, run docker compose build ingest there'; fi
+
 clean: ## remove the environments and the tools' caches, never data
 	rm -rf .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Pins go without torch's build (+cpu), so that each machine may choose its own. An unchanged file keeps its time.
+# yt-dlp and what comes with its `default` extra alone; what other packages want too stays as it is.
+YT_DLP := yt-dlp yt-dlp-ejs brotli mutagen pycryptodomex websockets
+
+# Of an environment, with further arguments. Pins go without torch's build (+cpu), so that each machine may choose its
+# own. An unchanged file keeps its time.
 compile = cp -f $(requirements_$(1)) $(requirements_$(1)).new 2> /dev/null || true; \
 	$(UV) pip compile pyproject.toml --extra $(1) --output-file $(requirements_$(1)).new --quiet $(FIND_LINKS) \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 --custom-compile-command "make lock" \
-	$(and $(UPGRADE),--upgrade) $(without_$(1)); sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' $(requirements_$(1)).new; \
+	$(and $(UPGRADE),--upgrade) $(2) $(without_$(1)); sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' $(requirements_$(1)).new; \
 	cmp -s $(requirements_$(1)).new $(requirements_$(1)) && rm $(requirements_$(1)).new || \
 	mv $(requirements_$(1)).new $(requirements_$(1));
 without_engine-cpu := --no-emit-package torchaudio

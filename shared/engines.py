@@ -320,11 +320,13 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _as_error(problem: dict[str, str]) -> DiaryError:
+def _as_error(problem: dict[str, Any]) -> DiaryError:
     kind = getattr(errors, problem["kind"], None)
     if isinstance(kind, type) and issubclass(kind, DiaryError):
         error = kind.__new__(kind, problem["message"])
         Exception.__init__(error, problem["message"])
+        if isinstance(error, errors.SourceUnavailableError):
+            error.retry_after_s = problem.get("retry_after_s")
         return error
     return EngineFailedError(f"{problem['kind']}: {problem['message']}")
 
@@ -371,4 +373,5 @@ def _run(operations: Mapping[str, Operation], request: dict[str, Any], reporter:
         traceback.print_exc()
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             error = NoSpaceError("the work folder's disk is full; free some space and run the job again")
-        return {"error": {"kind": type(error).__name__, "message": str(error)}}
+        wait_s = error.retry_after_s if isinstance(error, errors.SourceUnavailableError) else None
+        return {"error": {"kind": type(error).__name__, "message": str(error), "retry_after_s": wait_s}}

@@ -21,7 +21,11 @@ class BadInputError(DiaryError):
 
 
 class BadAudioError(BadInputError):
-    """Not audio, empty, too short or silent."""
+    """Not audio, empty, too short, too long, too large or silent: the same file will never do."""
+
+
+class TooSlowError(BadInputError):
+    """The site needs more time than the operator allows."""
 
 
 class NewerDataError(BadInputError):
@@ -97,10 +101,17 @@ class ServiceUnavailableError(DiaryError):
 
 
 class SourceUnavailableError(DiaryError):
-    """The site that a recording comes from is busy or broke off; jobs wait and try again."""
+    """The site that a recording comes from is busy or broke off; jobs wait and try again.
+
+    `retry_after_s` is what the site asks to wait, None if it does not say.
+    """
 
     status = 503
     retryable = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ModelUnavailableError(DiaryError):

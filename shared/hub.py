@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadInputError, ModelUnavailableError, NoSpaceError
-from shared.models import TOKEN_ADVICE, HubModel, bytes_in, folder_of, gb, is_present, locked, name_folder
+from shared.locks import locked
+from shared.models import TOKEN_ADVICE, HubModel, bytes_in, folder_of, gb, is_present, name_folder
 from shared.settings import SILENCE, HubSettings, ServiceSettings
 from shared.space import demand_space
 from shared.store import file_sha256

@@ -145,8 +145,15 @@ def source(slug: str, source_id: str) -> str:
     return f"{sources(slug)}{_part(source_id)}.json"
 
 
+SECRETS = "secrets/"
+
+
 def source_secret(slug: str, source_id: str) -> str:
-    return f"secrets/sources/{_part(slug)}/{_part(source_id)}.json"
+    return f"{SECRETS}sources/{_part(slug)}/{_part(source_id)}.json"
+
+
+def refreshes(slug: str) -> str:
+    return f"shows/{_part(slug)}/refreshes/"
 
 
 def refresh(slug: str, source_id: str) -> str:
@@ -174,8 +181,12 @@ def recording(slug: str, recording_id: str) -> str:
     return f"{recordings(slug)}{_part(recording_id)}.json"
 
 
+def all_edits(slug: str) -> str:
+    return f"shows/{_part(slug)}/edits/"
+
+
 def edits(slug: str, recording_id: str) -> str:
-    return f"shows/{_part(slug)}/edits/{_part(recording_id)}.json"
+    return f"{all_edits(slug)}{_part(recording_id)}.json"
 
 
 def tombstones(slug: str) -> str:

@@ -6,13 +6,10 @@ is fetched here: shared/hub.py does that.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +30,6 @@ REVISION = "revision.json"
 CONFIG = "config.json"
 PACKAGED = "base"  # folder of the small base model that the trainer unpacks
 PACKAGED_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-LOCK_POLL_S = 0.2
 
 _SPEC = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
 _UNPINNED = re.compile(r"^[\w.-]+/[\w.-]+@\S*$")
@@ -187,28 +183,6 @@ def bytes_in(folder: Path) -> int:
             except FileNotFoundError:
                 continue
     return total
-
-
-@contextmanager
-def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Be the only one who fills a folder, among all processes of this machine; `waiting` is called again and again."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-    try:
-        while not _try_lock(descriptor):
-            waiting()
-            time.sleep(LOCK_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 # ---- the base model --------------------------------------------------------------------------------------------------

@@ -163,7 +163,7 @@ def judge_yt_dlp(version: str | None, today: date) -> Finding:
     days = (today - date(*numbers(version)[:3])).days
     if days <= YT_DLP_OLD_DAYS:
         return Finding("yt-dlp", True, version)
-    advice = "take a newer release, or `make lock UPGRADE=1` and install or build ingest again"
+    advice = "run `make update-ytdlp`, or take a newer release"
     return Finding("yt-dlp", False, f"{version} is {days} days old and sites have changed since; {advice}")
 
 

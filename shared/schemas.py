@@ -132,7 +132,10 @@ class FoundItem(Record):
 
 
 class FailedItem(Record):
-    """An item that did not become a recording, and what to do; `again`: the next refresh tries it once more."""
+    """An item that did not become a recording, and what to do.
+
+    again   the next refresh tries it once more; without it only one with `retry` does
+    """
 
     id: str
     title: str
@@ -141,11 +144,12 @@ class FailedItem(Record):
 
 
 class RefreshRequest(Record):
-    """Ask a source what is new; `dry_run` only lists it."""
+    """Ask a source what is new; `dry_run` only lists it, `retry` tries again what was no use the last time."""
 
     show: Slug
     source: str
     dry_run: bool = False
+    retry: bool = False
 
 
 class RefreshResult(Record):
@@ -172,6 +176,7 @@ class LastRefresh(Record):
 
     schema_version: Literal[1] = 1
     result: RefreshResult
+    filters: Filters = Filters()
     etag: str = ""
     modified: str = ""
     at: datetime = Field(default_factory=now)
@@ -226,6 +231,13 @@ class Track(Record):
     working: Blob
 
 
+class Candidate(Record):
+    """A transcript that the source published: a revision to compare with or to take, not current by itself."""
+
+    revision: str
+    original: Blob
+
+
 class Recording(Record):
     """One real episode of the podcast; without audio when it came as a published transcript.
 
@@ -250,9 +262,7 @@ class Recording(Record):
     duration_s: float | None = Field(default=None, ge=0)
     chapters: tuple[Chapter, ...] = ()
     excluded_spans: tuple[ExcludedSpan, ...] = ()
-    candidates: tuple[str, ...] = Field(
-        default=(), description="transcript revisions that the source published; none is current by itself"
-    )
+    candidates: tuple[Candidate, ...] = ()
     warnings: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     lineage: Lineage
@@ -639,12 +649,13 @@ class EpisodeResult(Record):
 class Absences(Record):
     """Keys that manifests of a show name and that are missing on purpose.
 
-    `left out` of the export that the show came from; or `collected`: a working copy, which its original can make again.
+    `left out` of the export that the show came from; `collected`: a working copy, which its original can make again;
+    `withdrawn`: it held text of a recording that was erased (schema 2).
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 1
     show: Slug
-    why: Literal["left out", "collected"]
+    why: Literal["left out", "collected", "withdrawn"]
     keys: tuple[str, ...]
 
 
@@ -725,3 +736,42 @@ class Job(Record):
     created_at: datetime
     updated_at: datetime
     links: dict[str, str] = {}
+
+
+# ---- forgetting --------------------------------------------------------------------------------------------------
+
+
+class Forgetting(Record):
+    """Which ended jobs a service is to forget: those that mention an erased thing anywhere.
+
+    words     ids that may stand inside of other values, such as keys
+    texts     whole values: a title, a file name
+    show      whose jobs, besides those of no show, are meant; its unfinished ones are told whatever they mention
+    spare     kinds of jobs that are never forgotten
+    dry_run   only say what would be forgotten
+    """
+
+    show: Slug
+    words: tuple[str, ...] = Field(min_length=1)
+    texts: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
+    dry_run: bool = True
+
+
+class RememberedJob(Record):
+    """A job as the erasure of what it mentions sees it; `request` is told of unfinished jobs only."""
+
+    id: str
+    service: str
+    kind: str
+    state: JobState
+    mentions: bool
+    request: dict[str, Any] = {}
+
+
+class Forgotten(Record):
+    """`ended` jobs that mention it are, or would be, forgotten; `unfinished` ones of the show, or that mention it."""
+
+    service: str
+    ended: tuple[RememberedJob, ...]
+    unfinished: tuple[RememberedJob, ...]

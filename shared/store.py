@@ -74,8 +74,8 @@ class Store(Protocol):
         """Stream an object into a file."""
         ...
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """The content piece by piece."""
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The content piece by piece, or `length` bytes of it from `offset` on; fewer where it ends before."""
         ...
 
     def stat(self, key: str) -> Stored | None:
@@ -263,9 +263,14 @@ class S3Store:
             for chunk in response.stream(CHUNK_BYTES):
                 file.write(chunk)
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        with self._opened(key) as response:
-            yield from response.stream(CHUNK_BYTES)
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        if length == 0:
+            return  # the client takes 0 for all
+        try:
+            with self._opened(key, offset, length or 0) as response:
+                yield from response.stream(CHUNK_BYTES)
+        except _BeyondEndError:
+            return
 
     def stat(self, key: str) -> Stored | None:
         try:
@@ -308,10 +313,10 @@ class S3Store:
                     raise
 
     @contextmanager
-    def _opened(self, key: str) -> Iterator[Any]:
+    def _opened(self, key: str, offset: int = 0, length: int = 0) -> Iterator[Any]:
         """The answer to a GET of an object, whose connection goes back afterwards."""
         with _named_errors(key):
-            response = self._client.get_object(self._bucket, key)
+            response = self._client.get_object(self._bucket, key, offset=offset, length=length)
             try:
                 yield response
             finally:
@@ -338,6 +343,10 @@ class S3Store:
         return True
 
 
+class _BeyondEndError(Exception):
+    """A range begins where the object has ended."""
+
+
 def _stored(item: Any) -> Stored:
     """From what the client tells of an object, in a list or alone."""
     return Stored(bytes=item.size or 0, modified=item.last_modified or datetime.now(UTC))
@@ -351,6 +360,8 @@ def _named_errors(key: str) -> Iterator[None]:
     except S3Error as error:
         if error.code in ("NoSuchKey", "NoSuchObject") or (error.code == "NoSuchBucket"):
             raise ArtifactMissingError(key, keys.advice(key) if "/" in key else "start the stack") from error
+        if error.code == "InvalidRange":
+            raise _BeyondEndError from error
         if error.code in ("AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
             raise BadInputError(
                 f"the object store refused our credentials ({error.code}); check S3_ACCESS_KEY"

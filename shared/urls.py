@@ -10,12 +10,14 @@ from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit, urlun
 from shared.errors import BadInputError
 
 MAX_REDIRECTS = 10
+DEFAULT_PORTS = {"http": 80, "https": 443}
 HIDDEN = "***"
 SHORTEST_SECRET = 4
 _SECRET_NAME = re.compile(
     r"token|secret|sig|auth|pass|pwd|credential|session|jwt|api_?key|(^|[_-])key($|[_-])|^x-amz-|^policy$|^code$", re.I
 )
 _SECRET_VALUE = re.compile(r"(?=.*\d)[A-Za-z0-9_\-+/=.~]{32,}")
+PUBLIC_NAMES = ("list", "v")  # of a playlist and a video: long, and no secret
 _NAT64 = IPv6Network("64:ff9b::/96")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.I)
 
@@ -103,8 +105,49 @@ def follow(url: str, redirect: Redirect, check: Callable[[str], None]) -> str:
         target = redirect(url)
         if target is None:
             return url
-        url = urljoin(url, target)
+        url = lend_credentials(url, join(url, target))
     raise BadInputError(f"{redact(url)} redirects more than {MAX_REDIRECTS} times; give the final address")
+
+
+def join(base: str, link: str) -> str:
+    """A link of a document, made whole; one that is no valid URL stays as it is, to be refused when it is asked for."""
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        return link
+
+
+def path_of(url: str) -> str:
+    """The path of a URL; empty where it is none."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs are of one scheme, host and port: only there do a user and password go along."""
+    return _origin(one) is not None and _origin(one) == _origin(other)
+
+
+def lend_credentials(address: str, url: str) -> str:
+    """The URL, with the user and password of an address of the same origin if it has none of its own."""
+    if not same_origin(address, url) or "@" in urlsplit(url).netloc:
+        return url
+    user, at, _ = urlsplit(address).netloc.rpartition("@")
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=user + at + parts.netloc)) if at else url
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    try:
+        parts = urlsplit(url.strip())
+        scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
+    except ValueError:
+        return None
+    if scheme not in DEFAULT_PORTS or not host:
+        return None
+    return scheme, host, port or DEFAULT_PORTS[scheme]
 
 
 # ---- writing URLs down -----------------------------------------------------------------------------------------------
@@ -139,9 +182,9 @@ def secrets_of(url: str) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-def hider(url: str) -> Hide:
-    """Hides all secrets of URLs in a text, and those of this one wherever they stand alone."""
-    secrets = secrets_of(url)
+def hider(url: str, *more: str) -> Hide:
+    """Hides all secrets of URLs in a text, and those of this one and `more` wherever they stand alone."""
+    secrets = [*secrets_of(url), *(secret for secret in more if len(secret) >= SHORTEST_SECRET)]
 
     def hide(text: str) -> str:
         text = redact_text(text)
@@ -153,4 +196,5 @@ def hider(url: str) -> Hide:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value))
+    long = name not in PUBLIC_NAMES and _SECRET_VALUE.fullmatch(value)
+    return bool(_SECRET_NAME.search(name) or long)

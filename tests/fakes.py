@@ -20,16 +20,19 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+import httpx
 
 from shared import keys
 from shared.errors import (
@@ -44,7 +47,8 @@ from shared.errors import (
 if TYPE_CHECKING:
     from services.inference.adapters import AdapterFiles
     from services.inference.engine import Ask, Candidate
-    from services.ingest.audio import Converted
+    from services.ingest.audio import Converted, Mixed, Silence, TrackFile
+    from services.ingest.catalogue import Catalogue
     from services.ingest.metadata import Downloaded
     from services.trainer.plan import KeepCheckpoint, Plan, Trained
     from services.transcription.diarisation import Span
@@ -118,8 +122,8 @@ class MemoryStore:
     def fetch(self, key: str, path: Path) -> None:
         path.write_bytes(self.get(key))
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        data = self.get(key)
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        data = self.get(key)[offset:][:length]
         yield from (data[at : at + 1000] for at in range(0, len(data), 1000))
 
     def stat(self, key: str) -> Stored | None:
@@ -195,6 +199,10 @@ class DyingStore(MemoryStore):
     def create(self, key: str, data: bytes) -> bool:
         self._change()
         return super().create(key, data)
+
+    def replace(self, key: str, data: bytes, tag: str) -> None:
+        self._change()
+        super().replace(key, data, tag)
 
     def put_stream(self, key: str, stream: BinaryIO, media_type: str) -> None:
         self._change()
@@ -279,11 +287,13 @@ class ScriptedCrew:
     """A Crew that asks no service: it writes down the requests and answers from a script.
 
     spoken   upload key or URL -> whether that source has audio (true if it is not listed)
+    grown    source of the show -> recordings that a refresh brings
     """
 
-    def __init__(self, spoken: dict[str, bool] | None = None) -> None:
+    def __init__(self, spoken: dict[str, bool] | None = None, grown: Mapping[str, Sequence[str]] | None = None) -> None:
         self.asked: list[tuple[str, list[Any]]] = []
         self._spoken = spoken or {}
+        self._grown = grown or {}
 
     def ask(self, job: Any, step: str, service: str, path: str, request: Any, result_type: type[Any]) -> Any:
         return self.ask_each(job, step, service, path, [request], result_type)[0]
@@ -302,6 +312,11 @@ class ScriptedCrew:
         if path == "/v1/recordings":
             has_audio = self._spoken.get(request.upload_key or request.url, True)
             return {"recording": name, "key": f"r/{name}", "new": True, "has_audio": has_audio}
+        if path == "/v1/refreshes":
+            made = self._grown[request.source]
+            counts = {"found": 9, "new": len(made), "known": 9 - len(made), "erased": 0, "left_out": {}}
+            facts = {"title": "A feed", "dry_run": request.dry_run, "hours": 1.0, "bytes": 1, "recordings": made}
+            return {"source": request.source, **counts, **facts}
         if path in ("/v1/transcripts", "/v1/hosts"):
             facts = {"speakers": 2, "host_method": "guessed", "turns": 9}
             return {"transcript": name, "recording": request.recording, "key": f"t/{name}", **facts}
@@ -317,25 +332,139 @@ class ScriptedCrew:
         return {"episode": name, "key": f"e/{name}", "words": 200, "turns": 9, "canary": True}
 
 
+class FeedingCrew(ScriptedCrew):
+    """A Crew whose ingest takes uploads over into recordings, refuses what is named broken, and knows one source.
+
+    refresh   what a refresh, or a preview of it, tells
+    """
+
+    def __init__(self, store: MemoryStore, refresh: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self._store = store
+        self._refresh = refresh or {}
+
+    def _answer(self, path: str, request: Any) -> dict[str, Any]:
+        if path == "/v1/refreshes":
+            return {**self._refresh, "source": request.source, "dry_run": request.dry_run}
+        if path == "/v1/recordings" and request.upload_key:
+            return self._take_over(request)
+        return super()._answer(path, request)
+
+    def _take_over(self, request: Any) -> dict[str, Any]:
+        from shared.schemas import Lineage, Recording
+        from shared.store import create_manifest, put_blob
+        from shared.uploads import forget_upload, pieces
+
+        parts = [self._store.get(piece.key) for piece in pieces(self._store, request.upload_key)]
+        data = b"".join(parts) or self._store.get(request.upload_key)
+        forget_upload(self._store, request.upload_key)
+        if "broken" in request.filename:
+            raise BadInputError("this is no sound; choose another file")
+        original = put_blob(self._store, data, "audio/mpeg")
+        recording = Recording(
+            id=original.sha256[:16],
+            show=request.show,
+            title=request.title or request.filename,
+            guest=request.guest,
+            source=f"upload:{request.filename}",
+            original=original,
+            working=put_blob(self._store, b"flac of " + data[:100], "audio/flac"),
+            lineage=Lineage(by="test", version="0", job="j", actor="ann"),
+        )
+        key = keys.recording(request.show, recording.id)
+        new = create_manifest(self._store, key, recording)
+        return {"recording": recording.id, "key": key, "new": new, "has_audio": True}
+
+
+class HesitantStore(MemoryStore):
+    """A store that keeps the pieces of an upload from `slow_from` on only once it `may_go_on`."""
+
+    def __init__(self, slow_from: int) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+        self.waiting = threading.Event()
+        self._slow_from = slow_from
+
+    def create(self, key: str, data: bytes) -> bool:
+        name = key.rsplit("/", 1)[1]
+        if key.startswith(keys.UPLOADS) and name.isdigit() and int(name) >= self._slow_from:
+            self.waiting.set()
+            self.may_go_on.wait(60)
+        return super().create(key, data)
+
+
+class FlakyTransport(httpx.BaseTransport):
+    """A network that fails some requests, told by their number: `before` they are sent, or `after` they were heard."""
+
+    def __init__(self, before: Sequence[int] = (), after: Sequence[int] = ()) -> None:
+        self.sent: list[httpx.Request] = []
+        self._before, self._after = before, after
+        self._real = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        if len(self.sent) in self._before:
+            raise httpx.ConnectError("no route to host", request=request)
+        response = self._real.handle_request(request)
+        if len(self.sent) in self._after:
+            response.close()
+            raise httpx.ReadError("connection reset by peer", request=request)
+        return response
+
+
 # ---- scripted engines, in the process of the test --------------------------------------------------------------------
 
 
 class ScriptedIngestEngine:
-    """Downloads what the test says, converts by copying, fails when told; `calls` is what it was asked."""
+    """Lists and downloads what the test says, converts by copying, fails when told; `calls` is what it was asked.
 
-    def __init__(self, *, pages: dict[str, bytes] | None = None, fails: Exception | None = None) -> None:
-        self.pages = pages or {}
+    pages       address -> what is there, or the error instead
+    catalogue   what `look` finds
+    """
+
+    def __init__(
+        self,
+        *,
+        pages: Mapping[str, bytes | Exception] | None = None,
+        fails: Exception | None = None,
+        catalogue: Catalogue | None = None,
+        silences: tuple[Silence, ...] = (),
+    ) -> None:
+        self.pages = dict(pages or {})
         self.fails = fails
+        self.silences = silences
+        self.catalogue = catalogue
         self.calls: list[str] = []
+
+    def look(
+        self, address: str, kind: str, folder: Path, job: Watch, *, etag: str = "", modified: str = ""
+    ) -> Catalogue:
+        self.calls.append(f"look {address}")
+        assert self.catalogue is not None
+        if etag and etag == self.catalogue.etag:
+            return self.catalogue.model_copy(update={"unchanged": True, "items": ()})
+        return self.catalogue
 
     def download(self, url: str, folder: Path, job: Watch) -> Downloaded:
         from services.ingest.metadata import Downloaded
 
         self.calls.append("download")
         original = folder / "download"
-        original.write_bytes(self.pages[url])
+        original.write_bytes(self._page(url))
         about: dict[str, Any] = {"title": "A title from the site", "uploader": "Lamplight"}
         return Downloaded(original=original, metadata=about, yt_dlp="2026.10")
+
+    def fetch(self, url: str, folder: Path, name: str, max_bytes: int, job: Watch) -> Path:
+        self.calls.append(f"fetch {name}")
+        path = folder / name
+        path.write_bytes(self._page(url))
+        return path
+
+    def _page(self, url: str) -> bytes:
+        page = self.pages[url]
+        if isinstance(page, Exception):
+            raise page
+        return page
 
     def convert(self, original: Path, folder: Path, job: Watch) -> Converted:
         from services.ingest.audio import Converted
@@ -343,15 +472,46 @@ class ScriptedIngestEngine:
         self.calls.append("convert")
         if self.fails:
             raise self.fails
-        working = folder / "working.flac"
-        working.write_bytes(b"flac of " + original.read_bytes())
         return Converted(
-            working=working,
+            **_written(folder, original.read_bytes()),
             duration_s=12.5,
             media_type="audio/mpeg",
             metadata={"tags": {"title": "A title from the tags"}},
+            silences=self.silences,
             ffmpeg="9.0",
         )
+
+    def mix(self, tracks: Sequence[TrackFile], folder: Path, job: Watch) -> Mixed:
+        from services.ingest.audio import ConvertedTrack, Mixed
+
+        self.calls.append("mix")
+        if self.fails:
+            raise self.fails
+        contents = [track.original.read_bytes() for track in tracks]
+        alone = []
+        for number, content in enumerate(contents, start=1):
+            working = folder / f"track-{number}.flac"
+            working.write_bytes(b"flac of " + content)
+            alone.append(
+                ConvertedTrack(working=working, duration_s=12.5, media_type="audio/wav", metadata={}, ffmpeg="9.0")
+            )
+        return Mixed(
+            **_written(folder, b" and ".join(contents)),
+            duration_s=12.5 + max(track.offset_s for track in tracks),
+            media_type="audio/flac",
+            metadata={},
+            silences=self.silences,
+            ffmpeg="9.0",
+            tracks=tuple(alone),
+        )
+
+
+def _written(folder: Path, content: bytes) -> dict[str, Path]:
+    """Copies of a file, each saying of what it is."""
+    copies = {"working": ("working.flac", "flac"), "web": ("web.mp3", "mp3"), "peaks": ("peaks.dat", "peaks")}
+    for name, kind in copies.values():
+        (folder / name).write_bytes(kind.encode() + b" of " + content)
+    return {field: folder / name for field, (name, _) in copies.items()}
 
 
 HOST_VECTOR = (1.0, 0.0, 0.0)
@@ -722,10 +882,22 @@ def _work(reporter: Reporter, stage: str, pieces: int) -> None:
 def scripted_convert(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Any file is 60 s of audio; the working copy is the file itself."""
     _work(reporter, "converting", 2)
-    working = Path(arguments["folder"]) / "working.flac"
-    shutil.copyfile(arguments["original"], working)
-    found = {"working": str(working), "duration_s": 60.0, "media_type": "audio/mpeg", "metadata": {}}
-    return {**found, "ffmpeg": "scripted"}
+    folder = Path(arguments["folder"])
+    working, web, peaks = folder / "working.flac", folder / "web.mp3", folder / "peaks.dat"
+    for copy in (working, web):
+        shutil.copyfile(arguments["original"], copy)
+    peaks.write_bytes(b"scripted")
+    copies = {"working": str(working), "web": str(web), "peaks": str(peaks)}
+    return {**copies, "duration_s": 60.0, "media_type": "audio/mpeg", "metadata": {}, "ffmpeg": "scripted"}
+
+
+def scripted_mix(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Any track is 60 s of audio and its own working copy; together they are the first."""
+    originals = [Path(track["original"]) for track in arguments["tracks"]]
+    mixed = scripted_convert({**arguments, "original": originals[0]}, reporter)
+    alone = {"duration_s": 60.0, "media_type": "audio/mpeg", "metadata": {}, "ffmpeg": "scripted"}
+    tracks = [{"working": str(original), **alone} for original in originals]
+    return {**mixed, "media_type": "audio/flac", "tracks": tracks}
 
 
 def scripted_setup(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -989,10 +1161,55 @@ def serve_vllm(arguments: Sequence[str]) -> None:
     FakeVllm(known.host, known.port).serve_forever()
 
 
+# ---- YouTube, and a liar among name servers --------------------------------------------------------------------------
+
+RECORDED_INFO = Path(__file__).parent / "ingest" / "info"
+
+
+def serve_recorded(site: str) -> None:
+    """The real ingest engine in a world of our own: YouTube answers what was recorded, and DNS changes its mind.
+
+    site   stands for {site} in the recorded info dictionaries: where their sound lies
+    """
+    from yt_dlp import YoutubeDL
+    from yt_dlp.extractor.common import InfoExtractor
+    from yt_dlp.extractor.generic import GenericIE
+    from yt_dlp.utils import ExtractorError
+
+    from services.ingest import engine
+    from shared.engines import serve
+
+    class YoutubeIE(InfoExtractor):  # type: ignore[misc]
+        _VALID_URL = r"https?://(?:www\.)?youtube\.com/.*?(?P<id>[\w-]+)$"
+
+        def _real_extract(self, url: str) -> Any:
+            file = RECORDED_INFO / f"{self._match_id(url)}.json"
+            recorded = json.loads(file.read_text().replace("{site}", site))
+            if "error" in recorded:
+                raise ExtractorError(recorded["error"], expected=True, video_id=recorded["id"], ie="youtube")
+            return recorded
+
+    def add_recorded(self: Any) -> None:
+        for extractor in (YoutubeIE, GenericIE):
+            self.add_info_extractor(extractor())
+
+    YoutubeDL.add_default_info_extractors = add_recorded
+    lookup, asked = socket.getaddrinfo, []
+
+    def shifty(host: Any, *more: Any, **named: Any) -> Any:
+        if host == "shifty.example":
+            asked.append(host)
+            host = "127.0.0.2" if len(asked) == 1 else "127.0.0.1"
+        return lookup(host, *more, **named)
+
+    socket.getaddrinfo = shifty
+    serve(engine.OPERATIONS)
+
+
 # ---- as a program ----------------------------------------------------------------------------------------------------
 
 FAR_SIDES = {
-    "ingest": {"convert": scripted_convert},
+    "ingest": {"convert": scripted_convert, "mix": scripted_mix},
     "transcription": {
         "setup": scripted_setup,
         "transcribe": scripted_transcribe,
@@ -1016,6 +1233,8 @@ FAR_SIDES = {
 def main(name: str, *arguments: str) -> None:
     if name == "vllm":
         serve_vllm(arguments)
+    elif name == "recorded":
+        serve_recorded(*arguments)
     else:
         from shared.engines import serve
 

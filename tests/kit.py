@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import sys
@@ -167,3 +168,15 @@ def assert_whole(store: S3Store, asked: dict[str, Any], result: dict[str, Any]) 
     assert [turn["index"] for turn in episode["turns"]] == list(range(len(turns)))
     assert [turn["role"] for turn in episode["turns"][:2]] == ["host", "guest"]
     assert not [source for source in asked["sources"] if store.exists(source["upload_key"])]
+
+
+def texts_as_stored(text: str) -> set[bytes]:
+    """The bytes by which a text can stand in a file: plain, as JSON writes it, or inside of base64 at any place."""
+    forms = {text.encode(), json.dumps(text)[1:-1].encode()}
+    for plain in list(forms):
+        for before in range(3):  # three bytes are four letters: cut those that share bits with what is around
+            letters = base64.b64encode(bytes(before) + plain).rstrip(b"=")
+            first = -(-8 * before // 6)
+            last = len(letters) - (1 if (before + len(plain)) % 3 else 0)
+            forms.add(letters[first:last])
+    return forms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,17 @@ import pytest
 from services.ingest import job as ingest
 from shared import keys
 from shared.errors import NoSpaceError
-from shared.jobs import Jobs
-from shared.schemas import IngestRequest, JobState, Show
+from shared.jobs import JobContext, Jobs
+from shared.schemas import IngestRequest, IngestResult, JobState, Show
 from shared.settings import ServiceSettings
 from tests.fakes import FullDiskStore, ScriptedIngestEngine
 from tests.kit import until
 
 SHOW = Show(slug="lamplight", title="The Lamplight Hour", host="Mara Quill")
+
+
+def ingest_in(store: FullDiskStore, downloads: Path, request: IngestRequest, job: JobContext) -> IngestResult:
+    return ingest.run(request, job=job, store=store, downloads=downloads, engine=ScriptedIngestEngine())
 
 
 def test_a_full_work_folder_fails_the_job_with_what_to_do_and_leaves_nothing(tmp_path: Path):
@@ -26,7 +31,7 @@ def test_a_full_work_folder_fails_the_job_with_what_to_do_and_leaves_nothing(tmp
     jobs.handle(
         "ingest",
         IngestRequest,
-        lambda request, context: ingest.run(request, job=context, store=store, engine=ScriptedIngestEngine()),
+        partial(ingest_in, store, tmp_path / "downloads"),
     )
     jobs.start()
     try:

@@ -1,4 +1,4 @@
-"""Wiring and the HTTP door of ingest: a file or a URL becomes a recording."""
+"""Wiring and the HTTP door of ingest: files, addresses and whole sources become recordings."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from fastapi import FastAPI
 
 from services.ingest import job
 from services.ingest.engine import IngestEngine
+from services.ingest.refresh import refresh
 from services.ingest.settings import Settings
 from shared import preflight
 from shared.needs import Finding
 from shared.preflight import Checks
-from shared.schemas import IngestRequest
+from shared.schemas import IngestRequest, RefreshRequest
 from shared.service import JobRoute, job_service, open_store, serve
 from shared.store import Store
 
 
 def create_app(store: Store, engine: IngestEngine, settings: Settings, checks: Checks = list) -> FastAPI:
-    run = partial(job.run, store=store, engine=engine)
+    run = partial(job.run, store=store, engine=engine, downloads=settings.downloads)
+    again = partial(refresh, store=store, engine=engine, settings=settings)
     return job_service(
         "ingest",
         settings,
         store,
-        [JobRoute("/v1/recordings", "ingest", IngestRequest, run)],
+        [
+            JobRoute("/v1/recordings", "ingest", IngestRequest, run),
+            JobRoute("/v1/refreshes", "refresh", RefreshRequest, again),
+        ],
         engines={"ingest engine": engine},
         checks=checks,
     )

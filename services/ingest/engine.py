@@ -8,25 +8,28 @@ opens the one file it is given.
 from __future__ import annotations
 
 import shlex
-import socket
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import sysconfig
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
-import httpx
-
-from services.ingest import conversion, metadata, source
-from services.ingest.audio import Converted, Limits
+from services.ingest import catalogue, conversion, fetching, metadata, partial, source, troubles
+from services.ingest.audio import Converted, Limits, Mixed, TrackFile
+from services.ingest.catalogue import Catalogue
 from services.ingest.metadata import Downloaded
 from services.ingest.settings import Settings
+from services.ingest.source import Manners
+from services.ingest.timed import TimedWatch, TimeIsUpError
+from services.ingest.troubles import RedactedLog
 from shared import urls
 from shared.engines import PipeEngine, Reporter, Watch, serve
-from shared.errors import BadAudioError, BadInputError, EngineFailedError
+from shared.errors import BadInputError, DiaryError, TooSlowError
 
-LOG_HEAD, LOG_TAIL = 400, 200
-USER_AGENT = "Mozilla/5.0 (compatible; diary-of-ai-ceo)"
+FETCH_LIMIT_S = 600.0
+MAX_CAPTION_BYTES = 8 * 1024**2
 
 
 class IngestEngine:
@@ -39,13 +42,25 @@ class IngestEngine:
             max_duration_s=settings.max_duration_s,
             min_duration_s=settings.min_duration_s,
             ffmpeg_limit_s=settings.ffmpeg_limit_s,
+            ffmpeg_memory_mb=settings.ffmpeg_memory_mb,
         )
+        self._manners = Manners(
+            pause_s=settings.pause_s,
+            rate_limit_bytes_s=settings.rate_limit_bytes_s,
+            cookies_file=settings.cookies_file.absolute() if settings.cookies_file else None,
+            po_token=settings.po_token.get_secret_value() if settings.po_token else "",
+            pot_provider_url=settings.pot_provider_url,
+            sponsorblock=settings.sponsorblock,
+            sponsorblock_url=settings.sponsorblock_url,
+            max_items=settings.max_items,
+        )
+        plugins = {} if settings.pot_provider_url else {"YTDLP_NO_PLUGINS": "1"}
         self._process = PipeEngine(
             "the ingest engine",
             shlex.split(settings.engine_command) or [sys.executable, "-m", "services.ingest.engine"],
             lease=None,
             log_file=settings.log_dir / "ingest-engine.log",
-            environment={**settings.child_environment(), "YTDLP_NO_PLUGINS": "1"},
+            environment={**settings.child_environment(), **plugins, "MALLOC_ARENA_MAX": "2"},
             idle_s=settings.engine_idle_s,
         )
 
@@ -53,22 +68,61 @@ class IngestEngine:
     def pid(self) -> int | None:
         return self._process.pid
 
-    def download(self, url: str, folder: Path, job: Watch) -> Downloaded:
-        """Fetch the one recording behind a URL into `folder`.
+    def look(
+        self, address: str, kind: str, folder: Path, job: Watch, *, etag: str = "", modified: str = ""
+    ) -> Catalogue:
+        """List what is at an address.
 
-        raises   BadInputError: may not be fetched, nothing there, a list, too large; SourceUnavailableError: later
+        kind             `feed`, `site`, or `auto`: a feed if the address answers with one, else a site for yt-dlp
+        folder           for files on the way
+        etag, modified   of the last answer: a feed that is still the same is not sent again
+        raises           BadInputError: may not be fetched, nothing there, broken; SourceUnavailableError: later
         """
+        listed = folder / "catalogue.json"
+        asked = {"kind": kind, "etag": etag, "modified": modified, "listed": str(listed.absolute())}
+        self._fetch("look", address, folder, job, self._settings.download_limit_s, asked)
+        found = Catalogue.model_validate_json(listed.read_bytes())
+        listed.unlink()
+        return found
+
+    def download(self, url: str, folder: Path, job: Watch) -> Downloaded:
+        """Fetch the one recording behind a URL into `folder`; what an earlier try left there is gone on with.
+
+        raises   BadInputError: may not be fetched, nothing there, a list, too large, too slow;
+                 SourceUnavailableError: later
+        """
+        asked = {"limits": self._limits.model_dump()}
+        return Downloaded.model_validate(
+            self._fetch("download", url, folder, job, self._settings.download_limit_s, asked)
+        )
+
+    def fetch(self, url: str, folder: Path, name: str, max_bytes: int, job: Watch) -> Path:
+        """Fetch a small file that belongs to a recording: chapters, a published transcript.
+
+        raises   BadInputError, SourceUnavailableError
+        """
+        limit_s = min(FETCH_LIMIT_S, self._settings.download_limit_s)
+        self._fetch("fetch", url, folder, job, limit_s, {"name": name, "max_bytes": max_bytes})
+        return folder / name
+
+    def _fetch(
+        self, op: str, url: str, folder: Path, job: Watch, limit_s: float, more: dict[str, Any]
+    ) -> dict[str, Any]:
         urls.check_url(url)
         arguments = {
             "url": url,
             "folder": str(folder.absolute()),
-            "limits": self._limits.model_dump(),
             "private_networks": self._settings.private_networks,
+            "manners": self._manners.model_dump(mode="json"),
+            **more,
         }
-        return Downloaded.model_validate(self._process.call("download", arguments, job))
+        try:
+            return self._process.call(op, arguments, TimedWatch(job, limit_s))
+        except TimeIsUpError as error:
+            raise TooSlowError(str(error)) from None
 
     def convert(self, original: Path, folder: Path, job: Watch) -> Converted:
-        """Make the 16 kHz mono FLAC working copy of a file.
+        """Make working copy, web rendition and waveform of a file.
 
         raises   BadAudioError naming what is wrong with the file and what to do
         """
@@ -80,6 +134,20 @@ class IngestEngine:
         }
         return Converted.model_validate(self._process.call("convert", arguments, job))
 
+    def mix(self, tracks: Sequence[TrackFile], folder: Path, job: Watch) -> Mixed:
+        """Make a working copy of each speaker's file, and all that a recording needs of them together.
+
+        raises   BadAudioError naming the track, what is wrong with it and what to do
+        """
+        files = [{"original": str(track.original.absolute()), "offset_s": track.offset_s} for track in tracks]
+        arguments = {
+            "tracks": files,
+            "folder": str(folder.absolute()),
+            "limits": self._limits.model_dump(),
+            "ffmpeg": self._settings.ffmpeg,
+        }
+        return Mixed.model_validate(self._process.call("mix", arguments, job))
+
     def stop(self) -> None:
         self._process.stop()
 
@@ -87,97 +155,182 @@ class IngestEngine:
 # ---- the far side: yt-dlp ----------------------------------------------------------------------------------------
 
 
-def download(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Check where the URL leads, ask yt-dlp what is there, refuse what is too much, then fetch it."""
-    from yt_dlp import YoutubeDL
-    from yt_dlp.version import __version__
+def look(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Write down what a feed or a site has; thousands of items are too much for a line on the pipe."""
+    ask = _Ask(arguments)
+    reporter.progress("asking the source")
+    kind, validators = arguments["kind"], {name: arguments[name] for name in ("etag", "modified")}
+    found = None
+    with _at_work(ask):
+        if kind == "feed" or (kind == "auto" and not _has_own_extractor(ask.url)):
+            most = ask.manners.max_items
+            found = fetching.feed(ask.url, ask.allowed, most, only_feed=kind == "feed", **validators)
+        if found is None:
+            found = _look_at_site(ask)
+    Path(arguments["listed"]).write_text(found.model_dump_json(), "utf-8")
+    return {}
 
-    url, allowed = arguments["url"], urls.networks_of(arguments["private_networks"])
-    hide = urls.hider(url)
+
+def _look_at_site(ask: _Ask) -> Catalogue:
+    if not _has_own_extractor(ask.url):
+        fetching.lead(ask.url, ask.allowed, lambda size: None)
+    options = source.look_options(ask.manners, ask.folder, RedactedLog(ask.hide), deno=javascript_runtime())
+    with yt_dlp_with(options) as ydl:
+        info = ydl.extract_info(ask.url, download=False) or {}
+    found = catalogue.of_site(info, ask.manners.max_items, ask.hide, signed_in=ask.manners.cookies_file is not None)
+    items = tuple(item.model_copy(update={"url": urls.lend_credentials(ask.url, item.url)}) for item in found.items)
+    return found.model_copy(update={"items": items})
+
+
+def download(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """See where the URL leads, ask yt-dlp what is there, refuse what is too much, then fetch it."""
+    ask = _Ask(arguments)
     limits = Limits.model_validate(arguments["limits"])
-    original = Path(arguments["folder"]) / "download"
-    original.unlink(missing_ok=True)
+    original = ask.folder / "download"
+    warnings: list[str] = []
     reporter.progress("looking up the URL")
-    with _guarded_connections(allowed), _explained(hide):
-        _preflight(url, allowed)
-        with YoutubeDL(cast(Any, source.options(original, limits, reporter.progress, _RedactedLog(hide)))) as ydl:
-            info = source.only_one(ydl.extract_info(url, download=False))
+    with _at_work(ask):
+        lead = _lead(ask, limits)
+        log = RedactedLog(ask.hide)
+        options = source.options(
+            original, limits, ask.manners, reporter.progress, log, deno=javascript_runtime(), validator=lead.validator
+        )
+        with yt_dlp_with(options) as ydl:
+            info = source.only_one(ydl.extract_info(lead.url, download=False))
+            if info.get("_type") in ("url", "url_transparent"):  # the only entry of a list, which is not opened yet
+                info = source.only_one(ydl.process_ie_result(info, download=False))
             source.refuse_too_much(info, limits)
             source.demand_space_for(info, original.parent)
-            ydl.process_ie_result(info, download=True)
+            mark = partial.mark_of(info, direct=lead.is_sound, validator=lead.validator)
+            if not partial.keep_only(original, mark):
+                ydl.process_ie_result(info, download=True)
+            _ask_sponsorblock(ydl, info, ask, warnings)
+            language, captions = _fetch_captions(ydl, info, ask, warnings)
     if not original.exists():
         raise BadInputError(
             f"nothing was downloaded from the URL; larger than {limits.max_bytes} bytes (INGEST_MAX_BYTES)? "
             "Otherwise download it yourself and upload the file"
         )
-    found = Downloaded(original=original, metadata=metadata.from_info(info, hide), yt_dlp=__version__)
+    found = Downloaded(
+        original=original,
+        metadata=metadata.from_info(info, ask.hide),
+        yt_dlp=_yt_dlp_version(),
+        description=ask.hide(str(info.get("description") or ""))[: metadata.MAX_TEXT],
+        published_on=metadata.published_on(info),
+        duration_s=float(info["duration"]) if info.get("duration") else None,
+        chapters=metadata.chapters_of(info, ask.hide),
+        sponsor_spans=metadata.sponsor_spans(info),
+        captions=captions,
+        captions_language=language,
+        warnings=tuple(warnings),
+    )
     return found.model_dump(mode="json")
 
 
-class _RedactedLog:
-    """yt-dlp's messages for the engine's log, without the secrets of URLs."""
-
-    def __init__(self, hide: urls.Hide) -> None:
-        self._hide = hide
-
-    def debug(self, message: str) -> None:
-        pass
-
-    info = debug
-
-    def warning(self, message: str) -> None:
-        print(f"yt-dlp: {self._hide(message)}", file=sys.stderr, flush=True)
-
-    error = warning
+def fetch(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    ask = _Ask(arguments)
+    reporter.progress(f"fetching {arguments['name']}")
+    with _at_work(ask):
+        fetching.small_file(ask.url, ask.folder / arguments["name"], arguments["max_bytes"], ask.allowed)
+    return {}
 
 
-def _preflight(url: str, allowed: urls.Networks) -> None:
-    """Follow the redirects by hand before yt-dlp sees the URL; answers are closed before their body is read."""
+class _Ask:
+    """What every request for something on the network brings along."""
 
-    def check(host: str) -> None:
-        urls.check_host(host, _resolve, allowed)
-
-    def redirect(address: str) -> str | None:
-        with client.stream("GET", address) as response:
-            return response.headers.get("location") if response.is_redirect else None
-
-    with httpx.Client(timeout=source.SOCKET_TIMEOUT_S, headers={"User-Agent": USER_AGENT}) as client:
-        try:
-            urls.follow(url, redirect, check)
-        except httpx.TransportError as error:
-            host = urls.check_url(url)
-            why = urls.redact_text(str(error)) or type(error).__name__
-            raise BadInputError(f"{host} does not answer ({why}); check the address, or try again later") from None
-        except httpx.InvalidURL as error:
-            raise BadInputError(f"{urls.redact(url)} is not a valid URL ({error}); copy it again") from None
-
-
-def _resolve(host: str) -> list[str]:
-    try:
-        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
-    except (OSError, UnicodeError) as error:
-        raise BadInputError(f"the host {host} is not known ({error}); check the address and the network") from error
-    return sorted({str(address[4][0]) for address in found})
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.arguments = arguments
+        self.url: str = arguments["url"]
+        self.folder = Path(arguments["folder"])
+        self.manners = Manners.model_validate(arguments["manners"])
+        self.allowed = urls.networks_of(arguments["private_networks"])
+        self.hide = urls.hider(self.url, *(self.manners.po_token.split(",")))
 
 
 @contextmanager
-def _guarded_connections(allowed: urls.Networks) -> Iterator[None]:
-    """While we download, no socket of this process connects to a private address that is not allowed.
-
-    The address is checked where it is used: no later redirect, playlist or change of DNS gets around it.
-    """
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not urls.may_be_reached(address[0], allowed):
-            raise BadInputError(urls.private_host("the server", address[0]))
-        connect(self, address)
-
-    socket.socket.connect = guarded  # type: ignore[method-assign,assignment]
-    try:
+def _at_work(ask: _Ask) -> Iterator[None]:
+    with fetching.guarded_connections(ask.allowed, ask.manners.helpers), _explained(ask.hide):
         yield
-    finally:
-        socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+def _lead(ask: _Ask, limits: Limits) -> fetching.Lead:
+    """Where the URL leads: yt-dlp is given the last address of a file, and the first one of a page."""
+
+    def refuse_size(size: int) -> None:
+        if size > limits.max_bytes:
+            raise source.too_large(limits)
+
+    if _has_own_extractor(ask.url):
+        return fetching.Lead(url=ask.url, is_sound=False)
+    lead = fetching.lead(ask.url, ask.allowed, refuse_size)
+    return lead if lead.is_sound else fetching.Lead(url=ask.url, is_sound=False)
+
+
+def _has_own_extractor(url: str) -> bool:
+    """Whether yt-dlp knows the site: then it asks what it needs, and we need not ask before."""
+    from yt_dlp.extractor import gen_extractor_classes
+
+    return any(known.suitable(url) for known in gen_extractor_classes() if known.ie_key() != "Generic")
+
+
+def javascript_runtime() -> str:
+    """The JavaScript runtime of this environment."""
+    beside = Path(sysconfig.get_path("scripts")) / "deno"
+    return str(beside) if beside.exists() else shutil.which("deno") or ""
+
+
+def yt_dlp_with(options: dict[str, Any]) -> Any:
+    """A YoutubeDL that reads no page without end into memory."""
+    from yt_dlp import YoutubeDL
+
+    class BoundedYoutubeDL(YoutubeDL):
+        def urlopen(self, req: Any) -> Any:
+            answer = super().urlopen(req)
+            answer.read = fetching.bounded(answer.read)
+            return answer
+
+    return BoundedYoutubeDL(cast(Any, options))
+
+
+def _yt_dlp_version() -> str:
+    from yt_dlp.version import __version__
+
+    return __version__
+
+
+def _ask_sponsorblock(ydl: Any, info: dict[str, Any], ask: _Ask, warnings: list[str]) -> None:
+    """Which parts are adverts; a server that is away costs a warning, not the recording."""
+    from yt_dlp.postprocessor.sponsorblock import SponsorBlockPP
+    from yt_dlp.utils import YoutubeDLError
+
+    if not ask.manners.sponsorblock or info.get("extractor_key") not in SponsorBlockPP.EXTRACTORS:
+        return
+    server = {"api": ask.manners.sponsorblock_url} if ask.manners.sponsorblock_url else {}
+    try:
+        SponsorBlockPP(ydl, tuple(metadata.SPONSORBLOCK), **server).run(info)
+    except (YoutubeDLError, DiaryError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        warnings.append(f"SponsorBlock gave no answer ({ask.hide(str(error))[:200]}); adverts are not marked")
+
+
+def _fetch_captions(ydl: Any, info: dict[str, Any], ask: _Ask, warnings: list[str]) -> tuple[str, Path | None]:
+    """Language and file of the subtitles that people made, if the site has them."""
+    from yt_dlp.utils import YoutubeDLError
+
+    made = metadata.captions_of(info)
+    if made is None:
+        return "", None
+    language, entry = made
+    file = ask.folder / "captions.vtt"
+    try:
+        text = entry["data"].encode() if entry.get("data") else ydl.urlopen(entry["url"]).read(MAX_CAPTION_BYTES + 1)
+    except (YoutubeDLError, DiaryError, OSError) as error:
+        warnings.append(f"the site's subtitles ({language}) were left out: {ask.hide(str(error))[:200]}")
+        return "", None
+    if len(text) > MAX_CAPTION_BYTES:
+        warnings.append(f"the site's subtitles ({language}) were left out: larger than any transcript")
+        return "", None
+    file.write_bytes(text)
+    return language, file
 
 
 @contextmanager
@@ -188,7 +341,7 @@ def _explained(hide: urls.Hide) -> Iterator[None]:
     try:
         yield
     except YoutubeDLError as error:
-        problem = source.explain(error, hide)
+        problem = troubles.explain(error, hide)
     else:
         return
     raise problem from None
@@ -213,5 +366,7 @@ def _ffmpeg(program: str) -> str:
     return cast(str, imageio_ffmpeg.get_ffmpeg_exe())
 
 
+OPERATIONS = {"look": look, "download": download, "fetch": fetch, "convert": convert, "mix": mix}
+
 if __name__ == "__main__":
-    serve({"download": download, "convert": convert, "mix": mix})
+    serve(OPERATIONS)

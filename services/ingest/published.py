@@ -1,14 +1,17 @@
 """A transcript that somebody else published -> title, guest, turns. Pure.
 
-Two forms are read: WebVTT with voice spans (`<v Mara Quill>Hello`, notes `NOTE title: ...`, `NOTE guest: ...`), and
-text with one turn per paragraph (`Mara Quill: Hello`), before it optional lines `title: ...` and `guest: ...`, in
-between optional marks `# trailer`, `# sponsor`, `# interview`. Turns of trailers and sponsors are left out.
+Read as a recording of its own: WebVTT with voice spans (`<v Mara Quill>Hello`, notes `NOTE title: ...`,
+`NOTE guest: ...`), and text with one turn per paragraph (`Mara Quill: Hello`), before it optional lines `title: ...`
+and `guest: ...`, in between optional marks `# trailer`, `# sponsor`, `# interview`. Turns of trailers and sponsors are
+left out. Beside audio, where speakers can be worked out by ear (`parse_beside_audio`): also SRT, Podcasting 2.0's JSON,
+and WebVTT that names nobody.
 """
 
 from __future__ import annotations
 
 import codecs
 import html
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,6 +24,8 @@ SECTIONS = (*LEFT_OUT, "interview")
 SNIFF_BYTES = 64 * 1024
 MAX_BYTES = 20 * 1024 * 1024
 MAX_NAME_WORDS = 5
+UNNAMED = "Unnamed"
+MEDIA_TYPES = ("text/vtt", "application/json", "application/x-subrip", "application/srt", "text/srt", "text/plain")
 
 FORMS = (
     "a transcript is WebVTT with voice spans (`<v Mara Quill>Hello`), or text in which every turn starts with its "
@@ -54,6 +59,7 @@ _PARTICLES = frozenset(
 )
 _TIMING = re.compile(r"((?:\d+:)?\d\d:\d\d\.\d{3})\s+-->\s+((?:\d+:)?\d\d:\d\d\.\d{3})(?:\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_SRT_TIME = re.compile(r"(\d\d:\d\d:\d\d),(\d{3})")
 _NOTE = re.compile(r"NOTE(?:\s|$)")
 
 Kind = Literal["vtt", "names", "text"]
@@ -129,6 +135,22 @@ def parse(text: str) -> Published:
     if not published.turns:
         raise BadInputError(f"the transcript has no turn of an interview in it; {FORMS}")
     return published
+
+
+def parse_beside_audio(text: str) -> Published:
+    """What a feed or a site publishes beside a recording: WebVTT, SRT, JSON or text; who speaks may be unnamed.
+
+    raises   BadInputError for anything else, or if nothing is said
+    """
+    if text.lstrip().startswith("{"):
+        published = _parse_json(text)
+    elif sniff(text) == "names":
+        published = _parse_names(text)
+    else:
+        published = _parse_vtt(_SRT_TIME.sub(r"\1.\2", text), unnamed=UNNAMED)
+    if not published.turns:
+        raise BadInputError("the published transcript is neither WebVTT, SRT, JSON nor `Name: text`, or it is empty")
+    return _with_one_spelling(published)
 
 
 def _with_one_spelling(published: Published) -> Published:
@@ -219,13 +241,14 @@ def _left_out_warning(turns: list[SpokenTurn]) -> list[str]:
 # ---- WebVTT ----------------------------------------------------------------------------------------------------------
 
 
-def _parse_vtt(text: str) -> Published:
+def _parse_vtt(text: str, unnamed: str = "") -> Published:
+    """`unnamed` is who speaks where no cue has said so; empty: that is refused."""
     header: dict[str, str] = {}
     turns: list[SpokenTurn] = []
     for first_line, block in _blocks(text.split("\n")):
         timing = next((at for at, line in enumerate(block[:2]) if "-->" in line), None)
         if timing is not None:
-            _add_cue(turns, block[timing].strip(), " ".join(block[timing + 1 :]), first_line + timing)
+            _add_cue(turns, block[timing].strip(), " ".join(block[timing + 1 :]), first_line + timing, unnamed)
         elif _NOTE.match(block[0]):
             notes = [block[0].removeprefix("NOTE"), *block[1:]]
             header |= {field.group(1): field.group(2) for note in notes if (field := _HEADER.fullmatch(note.strip()))}
@@ -253,8 +276,8 @@ def _blocks(lines: list[str]) -> list[tuple[int, list[str]]]:
     return blocks
 
 
-def _add_cue(turns: list[SpokenTurn], timing: str, payload: str, line: int) -> None:
-    """Add the voices of one cue; a voice that goes on makes its turn longer."""
+def _add_cue(turns: list[SpokenTurn], timing: str, payload: str, line: int, unnamed: str) -> None:
+    """Add the voices of one cue."""
     times = _TIMING.fullmatch(timing)
     if not times:
         raise BadInputError(f"line {line}: {timing[:60]!r} is no WebVTT timing; write `00:00:01.000 --> 00:00:04.000`")
@@ -262,15 +285,35 @@ def _add_cue(turns: list[SpokenTurn], timing: str, payload: str, line: int) -> N
     if end_s < start_s:
         raise BadInputError(f"line {line}: the cue ends before it starts; correct its times")
     for speaker, text, share_from, share_to in _voices(payload):
-        speaker = speaker or (turns[-1].speaker if turns else "")
+        speaker = speaker or (turns[-1].speaker if turns else unnamed)
         if not speaker:
             raise BadInputError(f"line {line}: the cue does not say who speaks; write `<v Mara Quill>{text[:20]}`")
         start = round(start_s + (end_s - start_s) * share_from, 3)
         end = round(start_s + (end_s - start_s) * share_to, 3)
-        if turns and turns[-1].speaker == speaker:
-            turns[-1] = replace(turns[-1], text=f"{turns[-1].text} {text}", end_s=max(turns[-1].end_s, end))
-        else:
-            turns.append(SpokenTurn(speaker=speaker, text=text, start_s=start, end_s=end))
+        _add_turn(turns, SpokenTurn(speaker=speaker, text=text, start_s=start, end_s=end))
+
+
+def _parse_json(text: str) -> Published:
+    """Podcasting 2.0: `{"segments": [{"speaker", "startTime", "endTime", "body"}]}`, times in seconds."""
+    try:
+        turns: list[SpokenTurn] = []
+        for segment in json.loads(text)["segments"]:
+            speaker = " ".join(str(segment.get("speaker") or "").split()) or (turns[-1].speaker if turns else UNNAMED)
+            start_s, end_s = float(segment["startTime"]), float(segment["endTime"])
+            if said := " ".join(str(segment["body"]).split()):
+                _add_turn(turns, SpokenTurn(speaker, said, start_s, max(start_s, end_s)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadInputError(f"the published transcript is no JSON transcript ({type(error).__name__})") from error
+    return Published(None, None, tuple(turns), max((turn.end_s for turn in turns), default=0.0), "published")
+
+
+def _add_turn(turns: list[SpokenTurn], turn: SpokenTurn) -> None:
+    """A voice that goes on makes its turn longer."""
+    if turns and turns[-1].speaker == turn.speaker:
+        joined = f"{turns[-1].text} {turn.text}"
+        turns[-1] = replace(turns[-1], text=joined, end_s=max(turns[-1].end_s, turn.end_s))
+    else:
+        turns.append(turn)
 
 
 def _voices(payload: str) -> list[tuple[str, str, float, float]]:

@@ -6,14 +6,16 @@ from services.ingest.published import Published
 from shared.schemas import HostMethod, Lineage, Recording, Role, Show, Speaker, Transcript, Turn
 
 
-def build_transcript(published: Published, recording: Recording, show: Show, lineage: Lineage) -> Transcript:
+def build_transcript(
+    published: Published, recording: Recording, show: Show, revision: str, lineage: Lineage
+) -> Transcript:
     """The revision of kind `import`; the host is whoever has the name of the show's host, or unknown with a warning."""
     names = published.speakers
     roles, warnings = assign_roles(names, host=show.host, guest=recording.guest)
     labels = {name: f"S{number}" for number, name in enumerate(names, start=1)}
     host_known = Role.HOST in roles.values()
     return Transcript(
-        id=f"import-{recording.id[:8]}",
+        id=revision,
         recording=recording.id,
         show=show.slug,
         kind="import",

@@ -1,26 +1,64 @@
-"""What yt-dlp is told, what it may bring, and what its errors mean: pure, yt-dlp itself is called by the engine."""
+"""What yt-dlp is told, and what it may bring: pure, yt-dlp itself is called by the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ConfigDict, Field
+
 from services.ingest.audio import Limits, working_bytes
-from shared import urls
-from shared.errors import BadInputError, DiaryError, NoSpaceError, SourceUnavailableError
+from shared.errors import BadAudioError, BadInputError
+from shared.schemas import Record
 from shared.space import demand_space
 
 SOCKET_TIMEOUT_S = 20.0
 RETRIES = 3
 AUDIO_BYTES_PER_S = 16_000  # 128 kbit/s, where a site tells the duration only
-BUSY = (429, 500, 502, 503, 504)
 FORMAT = "ba[protocol^=http]/ba[protocol^=m3u8]/b[protocol^=http]/b[protocol^=m3u8]"
 
 
-def options(original: Path, limits: Limits, progress: Callable[..., None], log: object) -> dict[str, Any]:
-    """yt-dlp, kept on a short lead: one file, its name is ours, no other program, no configuration of the machine."""
+class Manners(Record):
+    """How we behave towards sites, and what opens them: from the settings.
 
+    cookies_file   read, never written; yt-dlp gets its text
+    po_token       as yt-dlp takes it, several separated by commas
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    pause_s: float = 0.0
+    rate_limit_bytes_s: int = 0
+    cookies_file: Path | None = None
+    po_token: str = Field(default="", repr=False)
+    pot_provider_url: str = ""
+    sponsorblock: bool = True
+    sponsorblock_url: str = ""
+    max_items: int = 10_000
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """Servers of the operator's own, wherever they are."""
+        return tuple(url for url in (self.pot_provider_url, self.sponsorblock_url) if url)
+
+
+def options(
+    original: Path,
+    limits: Limits,
+    manners: Manners,
+    progress: Callable[..., None],
+    log: object,
+    *,
+    deno: str = "",
+    validator: str = "",
+) -> dict[str, Any]:
+    """yt-dlp for one recording: one file, its name is ours.
+
+    deno        path of the JavaScript runtime
+    validator   ETag or date of the file: a server that has another one by now sends it whole, not the missing end
+    """
     fits: list[bool] = []  # asked once, when the server has told the length
 
     def watch_size(status: dict[str, Any]) -> None:
@@ -33,27 +71,57 @@ def options(original: Path, limits: Limits, progress: Callable[..., None], log: 
             fits.append(True)
         progress("downloading", done, total, "bytes")
 
-    return {
+    return _tame(manners, original.parent, log, deno) | {
         "outtmpl": {"default": str(original).replace("%", "%%")},
-        "restrictfilenames": True,
         "format": FORMAT,
         "noplaylist": True,
         "playlistend": 2,
+        "extract_flat": "in_playlist",
         "max_filesize": limits.max_bytes,
         "progress_hooks": [watch_size],
+        "overwrites": True,
+        "continuedl": True,
+        "http_headers": {"If-Range": validator} if validator else {},
+    }
+
+
+def look_options(manners: Manners, folder: Path, log: object, *, deno: str = "") -> dict[str, Any]:
+    """yt-dlp for a list: its entries as the list shows them, none is opened or downloaded."""
+    return _tame(manners, folder, log, deno) | {
+        "extract_flat": "in_playlist",
+        "skip_download": True,
+        "playlistend": manners.max_items + 1,
+        "ignore_no_formats_error": True,
+    }
+
+
+def _tame(manners: Manners, folder: Path, log: object, deno: str) -> dict[str, Any]:
+    """On a short lead: no other program but deno, no configuration of the machine, nothing fetched to be run."""
+    extractor_args: dict[str, dict[str, list[str]]] = {}
+    if manners.po_token:
+        tokens = [token.strip() for token in manners.po_token.split(",") if token.strip()]
+        extractor_args["youtube"] = {"po_token": tokens}
+    if manners.pot_provider_url:
+        extractor_args["youtubepot-bgutilhttp"] = {"base_url": [manners.pot_provider_url]}
+    return {
+        "restrictfilenames": True,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "retries": RETRIES,
         "fragment_retries": RETRIES,
         "extractor_retries": RETRIES,
         "skip_unavailable_fragments": False,
-        "overwrites": True,
-        "continuedl": False,
+        "sleep_interval_requests": manners.pause_s,
+        "ratelimit": manners.rate_limit_bytes_s or None,
         "cachedir": False,
+        "cookiefile": cookies(manners.cookies_file),
         "usenetrc": False,
         "enable_file_urls": False,
         "external_downloader": None,
+        "js_runtimes": {"deno": {"path": deno}} if deno else {},
+        "remote_components": [],
+        "extractor_args": extractor_args,
         "hls_prefer_native": True,
-        "ffmpeg_location": str(original.parent / "no-ffmpeg-for-yt-dlp"),
+        "ffmpeg_location": str(folder / "no-ffmpeg-for-yt-dlp"),
         "postprocessors": [],
         "fixup": "never",
         "updatetime": False,
@@ -63,6 +131,19 @@ def options(original: Path, limits: Limits, progress: Callable[..., None], log: 
         "color": {"stdout": "never", "stderr": "never"},
         "logger": log,
     }
+
+
+def cookies(file: Path | None) -> io.StringIO | None:
+    """The cookies as text: yt-dlp writes what it is given, and is given no file of the operator's."""
+    if file is None:
+        return None
+    try:
+        return io.StringIO(file.read_text("utf-8", errors="replace"))
+    except OSError as error:
+        raise BadInputError(
+            f"the cookies of INGEST_COOKIES_FILE cannot be read ({error.strerror}: {file}); put the file there, in "
+            "Netscape's format, or unset the variable"
+        ) from error
 
 
 def only_one(info: Any) -> dict[str, Any]:
@@ -78,10 +159,12 @@ def only_one(info: Any) -> dict[str, Any]:
 
 
 def refuse_too_much(info: dict[str, Any], limits: Limits) -> None:
-    if info.get("is_live"):
+    if info.get("is_live") or info.get("live_status") == "is_live":
         raise BadInputError("the URL is a live stream; add it when it has ended")
+    if info.get("live_status") == "is_upcoming":
+        raise BadInputError("the video is not published yet; add it when it has been")
     if (info.get("duration") or 0) > limits.max_duration_s:
-        raise BadInputError(
+        raise BadAudioError(
             f"the recording is longer than {limits.max_duration_s / 3600:g} h; split it, or raise INGEST_MAX_DURATION_S"
         )
     if (info.get("filesize") or 0) > limits.max_bytes:
@@ -96,50 +179,7 @@ def demand_space_for(info: dict[str, Any], folder: Path) -> None:
     demand_space(folder, needed, "the download and its working copy", setting="INGEST_WORK_DIR")
 
 
-def too_large(limits: Limits) -> BadInputError:
-    return BadInputError(
+def too_large(limits: Limits) -> BadAudioError:
+    return BadAudioError(
         f"the file is larger than {limits.max_bytes / 1024**2:.0f} MiB; add a smaller one, or raise INGEST_MAX_BYTES"
     )
-
-
-def explain(error: BaseException, hide: urls.Hide) -> DiaryError:
-    causes = list(_causes(error))
-    ours = next((cause for cause in causes if isinstance(cause, DiaryError)), None)
-    if ours:
-        return ours
-    text = hide(str(error)).removeprefix("ERROR: ").split("; please report this issue")[0]
-    codes = (getattr(cause, "status", None) for cause in causes)
-    status = next((code for code in codes if isinstance(code, int)), None)
-    kinds = {type(cause).__name__ for cause in causes}
-    if "No space left on device" in text:
-        return NoSpaceError("the work folder's disk is full; free some space and run the job again")
-    if status in BUSY:
-        return SourceUnavailableError(f"the site is busy or broken (HTTP {status}); the job waits and tries again")
-    if status in (401, 403):
-        return BadInputError(f"the site does not let us in (HTTP {status}); download it yourself and upload the file")
-    if status in (404, 410):
-        return BadInputError(f"nothing is at the URL (HTTP {status}); check the address")
-    if "Did not get any data blocks" in text:
-        return BadInputError("the file at the URL is empty (0 bytes); check the address")
-    if "UnsupportedError" in kinds:
-        return BadInputError(
-            "no audio or video was found at the URL; give the address of one episode or its audio file"
-        )
-    if kinds & {"TransportError", "IncompleteRead", "ContentTooShortError"} or "content too short" in text:
-        return SourceUnavailableError(f"the download broke off ({text}); the job waits and tries again")
-    return BadInputError(f"yt-dlp cannot fetch the URL: {text}; download it yourself and upload the file")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it, also where yt-dlp keeps it aside."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        found = waiting.pop(0)
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        aside = getattr(found, "exc_info", None)
-        kept = aside[1] if isinstance(aside, tuple) else None
-        waiting += [kept, getattr(found, "cause", None), found.__cause__, found.__context__]

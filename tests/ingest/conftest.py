@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import shlex
+import subprocess
 import sys
 import threading
 import wave
@@ -75,6 +76,13 @@ def real_engine(settings: Settings) -> Iterator[IngestEngine]:
     engine = IngestEngine(settings)
     yield engine
     engine.stop()
+
+
+@pytest.fixture(scope="session")
+def ffmpeg(engine_python: str) -> str:
+    """The program that the engine runs."""
+    say = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"
+    return subprocess.run([engine_python, "-c", say], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-from pathlib import Path
+import re
 
 import pytest
 
 from services.ingest import audio
 from services.ingest.audio import Limits, Probe
-from shared.errors import BadAudioError, EngineFailedError, NoSpaceError
+from shared.errors import BadAudioError, EngineFailedError, EngineRefusedError, NoSpaceError
 
 LIMITS = Limits(max_bytes=10**9, max_duration_s=3600, min_duration_s=5, ffmpeg_limit_s=60)
 GOOD = Probe(container="mp3", duration_s=30, declared_s=30.02, mean_db=-21.5, peak_db=-3)
@@ -44,14 +44,10 @@ def test_a_cover_is_no_video_and_an_estimated_length_is_no_promise():
     assert probe.declared_s is None
 
 
-def test_ffmpeg_opens_one_local_file_and_no_playlist():
-    command = audio.command("ffmpeg", Path("/w/-upload"), Path("/w/out.flac"), Path("/w/tags"), LIMITS)
+def test_what_starts_late_is_as_long_as_it_sounds_though_matroska_counts_from_zero():
+    log = LOG.replace("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm").replace("start: 0.025057", "start: 30.5")
 
-    before_input = command[: command.index("-i")]
-    assert before_input[before_input.index("-protocol_whitelist") + 1] == "file,pipe"
-    assert not {"hls", "concat", "dash", "tty", "lavfi"} & set(audio.FORMATS.split(","))
-    assert command[command.index("-i") + 1] == "file:/w/-upload"
-    assert "-nostdin" in command
+    assert audio.parse_log(log).declared_s == 3600.0
 
 
 def test_good_audio_is_kept_without_a_warning():
@@ -91,13 +87,50 @@ def test_a_video_whose_sound_ends_early_is_kept_with_a_warning_unless_the_file_i
         ("moov atom not found", 183, BadAudioError, "again, whole"),
         ("write: No space left on device", 228, NoSpaceError, "free some space"),
         ("", -9, EngineFailedError, "signal 9"),
+        ("Unknown encoder 'libmp3lame'", 8, EngineRefusedError, "leave INGEST_FFMPEG empty"),
+        ("Exiting normally, received signal 24.", 255, BadAudioError, "more than 60 s.*INGEST_FFMPEG_LIMIT_S"),
+        ("", -24, BadAudioError, "more than 60 s.*INGEST_FFMPEG_LIMIT_S"),
+        ("", -25, BadAudioError, "unpacks to far more"),
+        ("Error: Cannot allocate memory", 244, BadAudioError, "more than 4096 MB.*INGEST_FFMPEG_MEMORY_MB"),
     ],
 )
 def test_ffmpegs_failures_are_explained(log: str, code: int, error: type[Exception], fix: str):
-    found = audio.failure(log, code)
+    found = audio.failure(log, code, LIMITS)
 
     assert type(found) is error
-    assert fix in str(found)
+    assert re.search(fix, str(found))
+
+
+@pytest.mark.parametrize(
+    ("head", "fix"),
+    [
+        (b"PK\x03\x04...", "an archive or office document, no audio; unpack it"),
+        (b"\x89PNG\r\n", "a picture, no audio"),
+        (b"#EXTM3U\n", "a playlist, no audio; add the recordings that it names"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"other", "not audio that ffmpeg can read; give an audio or video file"),
+    ],
+)
+def test_what_is_no_audio_is_called_what_it_is(head: bytes, fix: str):
+    assert fix in str(audio.failure("Invalid data found when processing input", 183, LIMITS, head))
+
+
+@pytest.mark.parametrize("change", [{"mean_db": -75.0, "peak_db": -20.0}, {"duration_s": 2.0, "declared_s": 2.0}])
+def test_a_speakers_own_track_may_be_short_or_mostly_silent(change: dict[str, float]):
+    quiet = GOOD.model_copy(update=change)
+
+    assert audio.judge(quiet, "", LIMITS, track=True) == []
+    with pytest.raises(BadAudioError):
+        audio.judge(quiet, "", LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [({"peak_db": -60.0}, "silent"), ({"duration_s": 0.0}, "no sound"), ({"duration_s": 9.0}, "breaks off")],
+)
+def test_a_track_without_any_sound_or_cut_off_is_refused_all_the_same(change: dict[str, float], fix: str):
+    with pytest.raises(BadAudioError, match=fix):
+        audio.judge(GOOD.model_copy(update=change), "", LIMITS, track=True)
 
 
 def test_tags_and_chapters_are_read_with_their_escapes():
@@ -110,8 +143,32 @@ def test_tags_and_chapters_are_read_with_their_escapes():
     assert chapters == [{"title": "Trailer", "start_s": 0.0, "end_s": 1.5}]
 
 
-def test_progress_lines_are_seconds():
-    assert audio.done_s("out_time_us=12461500\n") == 12.4615
-    assert audio.done_s("out_time_us=N/A\n") is None
+def test_a_header_tells_the_length_of_its_input():
     assert audio.declared_duration_s("  Duration: 00:00:30.00, start: 0.0") == 30.0
     assert audio.declared_duration_s("  Duration: N/A, start: 0.0") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "edge"),
+    [
+        ("[Parsed_silencedetect_4 @ 0x55d0] silence_start: 12.3\n", ("start", 12.3)),
+        ("[silencedetect @ 0x7f] silence_end: 14.5 | silence_duration: 2.2", ("end", 14.5)),
+        ("[silencedetect @ 0x7f] silence_start: -0.01", ("start", -0.01)),
+        ("    title : [silencedetect @ 0x7f] silence_start: 3", None),
+        ("[silencedetect @ 0x7f] silence_start: soon", None),
+    ],
+)
+def test_lines_of_the_log_tell_where_silences_are(line: str, edge: tuple[str, float] | None):
+    assert audio.silence_edge(line) == edge
+
+
+def test_silences_lie_within_the_audio_and_the_last_may_have_no_end():
+    edges = [("end", 0.5), ("start", -0.02), ("end", 2.0), ("start", 5.0), ("end", 7.25), ("start", 9.0)]
+
+    assert [(one.start_s, one.end_s) for one in audio.silences(edges, 10.5)] == [(0.0, 2.0), (5.0, 7.25), (9.0, 10.5)]
+    assert audio.silences([], 10.5) == ()
+
+
+def test_room_is_wanted_for_all_copies():
+    assert audio.working_bytes(10.0) == 10.0
+    assert audio.working_bytes(10.0, 3600) == 3600 * 32_000

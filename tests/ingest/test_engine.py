@@ -10,14 +10,13 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from services.ingest import job
 from services.ingest.engine import IngestEngine
 from services.ingest.settings import Settings
 from shared import keys
-from shared.errors import BadAudioError, BadInputError, JobCancelledError, SourceUnavailableError
+from shared.errors import BadInputError, JobCancelledError, SourceUnavailableError
 from shared.schemas import IngestRequest, IngestResult, Recording
 from shared.store import load
 from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
@@ -44,7 +43,9 @@ def ingest(store: MemoryStore, real_engine: IngestEngine, tmp_path: Path) -> Ing
             request = IngestRequest(show="lamplight", upload_key="uploads/u", filename=filename)
         else:
             request = IngestRequest(show="lamplight", url=url)
-        return job.run(request, job=FakeJob(work_dir, job_id), store=store, engine=real_engine)
+        return job.run(
+            request, job=FakeJob(work_dir, job_id), store=store, downloads=tmp_path / "downloads", engine=real_engine
+        )
 
     return run
 
@@ -73,7 +74,7 @@ def test_an_upload_and_the_same_file_by_url_are_one_recording_with_a_working_cop
 
     assert (first.new, by_url.new, by_redirect.new) == (True, False, False)
     assert first.recording == by_url.recording == by_redirect.recording
-    assert store.objects == after_first
+    assert {key: data for key, data in store.objects.items() if "/items/" not in key} == after_first
     recording = load(store, first.key, Recording)
     assert store.get(recording.original.key) == sound
     assert recording.original.media_type == "audio/wav"
@@ -143,60 +144,14 @@ def test_a_transcript_named_mp3_is_imported_by_its_content(ingest: Ingest):
     assert ingest(TEXT, filename="talk.mp3").has_audio is False
 
 
-# ---- bad input: a clear error, and nothing stays ---------------------------------------------------------------------
-
-
-def noise_that_is_no_audio() -> bytes:
-    return np.random.default_rng(1).bytes(20_000)
-
-
-@pytest.mark.parametrize(
-    ("upload", "fix"),
-    [
-        (b"", "0 bytes"),
-        (b"Dear diary, this is no audio.", "neither audio nor a transcript"),
-        (noise_that_is_no_audio(), "not audio that ffmpeg can read"),
-        (b"#EXTM3U\n#EXTINF:10,\nfile:///etc/hostname\n", "neither audio nor a transcript"),
-        (b"ffconcat version 1.0\nfile /etc/hostname\n\x00", "not audio that ffmpeg can read"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "not audio that ffmpeg can read"),
-        (voice_wav(2), "2.0 s long, a recording needs at least 5 s"),
-        (voice_wav(8, level=0.0), "silent"),
-        (voice_wav(8)[:44], "no sound could be decoded|not audio"),
-    ],
-    ids=["empty", "text", "noise", "playlist", "concat", "picture", "2s", "silence", "header-only"],
-)  # fmt: skip
-def test_bad_input_names_the_fix_and_leaves_nothing_behind(upload: bytes, fix: str, ingest: Ingest, store: MemoryStore):
-    before = dict(store.objects)
-
-    with pytest.raises(BadInputError, match=fix):
-        ingest(upload, filename="talk.mp3")
-    assert store.objects == before
-
-
-@pytest.mark.parametrize("form", ["mp3", "flac"])
-def test_a_file_that_breaks_off_is_refused(form: str, ingest: Ingest, store: MemoryStore, ffmpeg: str, tmp_path: Path):
-    before = dict(store.objects)
-    whole = tmp_path / f"whole.{form}"
-    encoded(ffmpeg, voice_wav(40), "-f", form, to=str(whole))  # not a pipe: the length goes into the head at the end
-    data = whole.read_bytes()
-
-    with pytest.raises(BadAudioError, match=r"the file says 40.0 s, .* s are there; .*again"):
-        ingest(data[: len(data) // 2])
-    assert store.objects == before
+# ---- bad addresses: a clear error, and nothing stays (files: test_bad_audio.py) --------------------------------------
 
 
 def test_a_wav_whose_end_is_missing_is_kept_with_a_warning(ingest: Ingest, store: MemoryStore):
     recording = load(store, ingest(voice_wav(30)[:1_500_001]).key, Recording)
 
     assert recording.duration_s == pytest.approx(8.5, abs=0.1)
-    assert "damaged packets" in recording.metadata["warnings"][0]
-
-
-def test_a_video_without_sound_is_refused(ingest: Ingest, ffmpeg: str):
-    picture = ("-f", "lavfi", "-i", "color=size=32x32:rate=5:duration=8", "-map", "1:v")
-
-    with pytest.raises(BadAudioError, match="no audio stream"):
-        ingest(encoded(ffmpeg, voice_wav(8), *picture, "-f", "matroska"))
+    assert "damaged packets" in recording.warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ def recording_id(data: bytes) -> str:
 def test_an_upload_becomes_a_recording_with_its_original_bit_for_bit(store: MemoryStore, tmp_path: Path):
     uploaded(store, AUDIO)
 
-    result = job.run(UPLOAD, job=FakeJob(tmp_path), store=store, engine=ScriptedIngestEngine())
+    result = job.run(
+        UPLOAD, job=FakeJob(tmp_path), store=store, downloads=tmp_path / "downloads", engine=ScriptedIngestEngine()
+    )
 
     assert result.model_dump() == {
         "recording": recording_id(AUDIO),
@@ -67,7 +69,13 @@ def test_a_url_becomes_a_recording_without_the_secrets_of_the_url(store: MemoryS
     url = "https://ann:pw@pod.example/talk?token=abc"
     engine = ScriptedIngestEngine(pages={url: AUDIO})
 
-    result = job.run(IngestRequest(show="lamplight", url=url), job=FakeJob(tmp_path), store=store, engine=engine)
+    result = job.run(
+        IngestRequest(show="lamplight", url=url),
+        job=FakeJob(tmp_path),
+        store=store,
+        downloads=tmp_path / "downloads",
+        engine=engine,
+    )
 
     recording = load(store, result.key, Recording)
     assert recording.source == "https://***@pod.example/talk?token=***"
@@ -81,7 +89,9 @@ def test_the_title_and_guest_that_a_person_gave_win(store: MemoryStore, tmp_path
     uploaded(store, AUDIO)
     request = UPLOAD.model_copy(update={"title": "Mine", "guest": "Ben Marsh"})
 
-    result = job.run(request, job=FakeJob(tmp_path), store=store, engine=ScriptedIngestEngine())
+    result = job.run(
+        request, job=FakeJob(tmp_path), store=store, downloads=tmp_path / "downloads", engine=ScriptedIngestEngine()
+    )
 
     recording = load(store, result.key, Recording)
     assert (recording.title, recording.guest) == ("Mine", "Ben Marsh")
@@ -89,15 +99,27 @@ def test_the_title_and_guest_that_a_person_gave_win(store: MemoryStore, tmp_path
 
 def test_the_same_content_twice_is_the_same_recording_and_nothing_is_rewritten(store: MemoryStore, tmp_path: Path):
     engine = ScriptedIngestEngine(pages={"https://pod.example/talk": AUDIO})
-    first = job.run(UPLOAD, job=FakeJob(folder(tmp_path, "a"), "job-1"), store=uploaded(store, AUDIO), engine=engine)
+    first = job.run(
+        UPLOAD,
+        job=FakeJob(folder(tmp_path, "a"), "job-1"),
+        store=uploaded(store, AUDIO),
+        downloads=tmp_path / "downloads",
+        engine=engine,
+    )
     before = dict(store.objects)
 
     request = IngestRequest(show="lamplight", url="https://pod.example/talk")
-    second = job.run(request, job=FakeJob(folder(tmp_path, "b"), "job-2"), store=store, engine=engine)
+    second = job.run(
+        request,
+        job=FakeJob(folder(tmp_path, "b"), "job-2"),
+        store=store,
+        downloads=tmp_path / "downloads",
+        engine=engine,
+    )
 
     assert (first.new, second.new) == (True, False)
     assert first.recording == second.recording
-    assert store.objects == before
+    assert {key: data for key, data in store.objects.items() if "/items/" not in key} == before
     assert engine.calls == ["convert", "download"]
 
 
@@ -106,35 +128,61 @@ def test_a_job_killed_at_any_write_finds_what_is_there_and_ends_the_same(
     data: bytes, store: MemoryStore, tmp_path: Path
 ):
     whole = uploaded(MemoryStore(store.objects), data)
-    expected = job.run(UPLOAD, job=FakeJob(folder(tmp_path, "whole")), store=whole, engine=ScriptedIngestEngine())
+    expected = job.run(
+        UPLOAD,
+        job=FakeJob(folder(tmp_path, "whole")),
+        store=whole,
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
+    )
     for death in range(9):
         dying = DyingStore(uploaded(store, data).objects)
         dying.changes_left = death
         the_job = FakeJob(folder(tmp_path, f"death-{death}"))
         try:
-            job.run(UPLOAD, job=the_job, store=dying, engine=ScriptedIngestEngine())
+            job.run(UPLOAD, job=the_job, store=dying, downloads=tmp_path / "downloads", engine=ScriptedIngestEngine())
         except KeyboardInterrupt:
             dying.changes_left = 99
-            again = job.run(UPLOAD, job=the_job, store=dying, engine=ScriptedIngestEngine())
+            again = job.run(
+                UPLOAD, job=the_job, store=dying, downloads=tmp_path / "downloads", engine=ScriptedIngestEngine()
+            )
             assert again == expected
         assert sorted(dying.objects) == sorted(whole.objects)
 
 
 def test_what_a_collection_or_a_text_export_left_away_comes_back_with_the_same_file(store: MemoryStore, tmp_path: Path):
-    first = job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+    first = job.run(
+        UPLOAD,
+        job=FakeJob(tmp_path),
+        store=uploaded(store, AUDIO),
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
+    )
     whole = dict(store.objects)
     recording = load(store, first.key, Recording)
     assert recording.working is not None
     store.delete(recording.working.key)
     store.delete(recording.original.key)
 
-    again = job.run(UPLOAD, job=FakeJob(tmp_path, "job-2"), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+    again = job.run(
+        UPLOAD,
+        job=FakeJob(tmp_path, "job-2"),
+        store=uploaded(store, AUDIO),
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
+    )
 
     assert store.objects == whole and again.new is False
 
 
 def test_another_ffmpeg_that_makes_another_working_copy_is_named(store: MemoryStore, tmp_path: Path):
-    first = job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+    first = job.run(
+        UPLOAD,
+        job=FakeJob(tmp_path),
+        store=uploaded(store, AUDIO),
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
+    )
     recording = load(store, first.key, Recording)
     assert recording.working is not None
     other = recording.working.model_copy(update={"sha256": "0" * 64, "key": keys.blob("0" * 64)})
@@ -142,7 +190,13 @@ def test_another_ffmpeg_that_makes_another_working_copy_is_named(store: MemorySt
     before = sorted(store.objects)
 
     with pytest.raises(ConflictError, match=r"this ffmpeg.*diary shows import"):
-        job.run(UPLOAD, job=FakeJob(tmp_path, "2"), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+        job.run(
+            UPLOAD,
+            job=FakeJob(tmp_path, "2"),
+            store=uploaded(store, AUDIO),
+            downloads=tmp_path / "downloads",
+            engine=ScriptedIngestEngine(),
+        )
     assert sorted(store.objects) == before
 
 
@@ -150,7 +204,9 @@ def test_an_upload_that_the_work_folder_has_no_room_for_is_not_fetched(store: Me
     huge = uploaded(HugeStore(store.objects), AUDIO)
 
     with pytest.raises(NoSpaceError, match=r"no room for the upload and its working copy.*INGEST_WORK_DIR"):
-        job.run(UPLOAD, job=FakeJob(tmp_path), store=huge, engine=ScriptedIngestEngine())
+        job.run(
+            UPLOAD, job=FakeJob(tmp_path), store=huge, downloads=tmp_path / "downloads", engine=ScriptedIngestEngine()
+        )
     assert list(tmp_path.iterdir()) == [] and huge.exists("uploads/u1")
 
 
@@ -159,7 +215,9 @@ def test_refused_audio_leaves_nothing_behind(store: MemoryStore, tmp_path: Path)
     engine = ScriptedIngestEngine(fails=BadAudioError("the audio is silent"))
 
     with pytest.raises(BadAudioError):
-        job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=engine)
+        job.run(
+            UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), downloads=tmp_path / "downloads", engine=engine
+        )
     assert store.objects == before
 
 
@@ -167,7 +225,9 @@ def test_an_empty_file_is_refused_before_anything_is_asked_of_the_engine(store: 
     engine = ScriptedIngestEngine()
 
     with pytest.raises(BadAudioError, match="0 bytes"):
-        job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, b""), engine=engine)
+        job.run(
+            UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, b""), downloads=tmp_path / "downloads", engine=engine
+        )
     assert engine.calls == []
 
 
@@ -175,7 +235,13 @@ def test_text_that_is_no_transcript_is_refused_with_the_form_it_needs(store: Mem
     before = dict(store.objects)
 
     with pytest.raises(BadInputError, match=r"neither audio nor a transcript.*Mara Quill: Hello"):
-        job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, b"dear diary"), engine=ScriptedIngestEngine())
+        job.run(
+            UPLOAD,
+            job=FakeJob(tmp_path),
+            store=uploaded(store, b"dear diary"),
+            downloads=tmp_path / "downloads",
+            engine=ScriptedIngestEngine(),
+        )
     assert store.objects == before
 
 
@@ -183,7 +249,13 @@ def test_an_unknown_show_says_how_to_make_one(store: MemoryStore, tmp_path: Path
     request = UPLOAD.model_copy(update={"show": "nobody"})
 
     with pytest.raises(NotFoundError, match=r"no show 'nobody'.*diary shows create"):
-        job.run(request, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=ScriptedIngestEngine())
+        job.run(
+            request,
+            job=FakeJob(tmp_path),
+            store=uploaded(store, AUDIO),
+            downloads=tmp_path / "downloads",
+            engine=ScriptedIngestEngine(),
+        )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +271,13 @@ def test_exactly_one_source_and_only_uploads_are_taken(request_: IngestRequest, 
     before = dict(store.objects)
 
     with pytest.raises(BadInputError):
-        job.run(request_, job=FakeJob(tmp_path), store=store, engine=ScriptedIngestEngine())
+        job.run(
+            request_,
+            job=FakeJob(tmp_path),
+            store=store,
+            downloads=tmp_path / "downloads",
+            engine=ScriptedIngestEngine(),
+        )
     assert store.objects == before
 
 
@@ -207,7 +285,9 @@ def test_a_passing_failure_keeps_the_upload_for_the_next_try(store: MemoryStore,
     engine = ScriptedIngestEngine(fails=StoreUnavailableError("away"))
 
     with pytest.raises(StoreUnavailableError):
-        job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), engine=engine)
+        job.run(
+            UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, AUDIO), downloads=tmp_path / "downloads", engine=engine
+        )
     assert store.exists("uploads/u1")
 
 
@@ -217,7 +297,7 @@ def test_a_cancelled_job_leaves_nothing_not_even_its_upload(store: MemoryStore, 
     the_job.cancel()
 
     with pytest.raises(JobCancelledError):
-        job.run(UPLOAD, job=the_job, store=store, engine=ScriptedIngestEngine())
+        job.run(UPLOAD, job=the_job, store=store, downloads=tmp_path / "downloads", engine=ScriptedIngestEngine())
     assert store.objects.keys() == before.keys() - {UPLOAD.upload_key}
 
 
@@ -227,7 +307,9 @@ def test_a_cancelled_job_leaves_nothing_not_even_its_upload(store: MemoryStore, 
 def test_a_published_transcript_is_a_recording_without_audio_ready_for_a_dataset(store: MemoryStore, tmp_path: Path):
     engine = ScriptedIngestEngine()
 
-    result = job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, TEXT), engine=engine)
+    result = job.run(
+        UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, TEXT), downloads=tmp_path / "downloads", engine=engine
+    )
 
     assert (result.new, result.has_audio) == (True, False)
     assert engine.calls == []
@@ -254,7 +336,13 @@ def test_a_published_transcript_is_a_recording_without_audio_ready_for_a_dataset
 def test_a_transcript_without_the_hosts_name_is_unknown_with_the_names_found(store: MemoryStore, tmp_path: Path):
     text = b"WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ann>Hello.\n\n00:01.000 --> 00:02.000\n<v Bob>Hello."
 
-    result = job.run(UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, text), engine=ScriptedIngestEngine())
+    result = job.run(
+        UPLOAD,
+        job=FakeJob(tmp_path),
+        store=uploaded(store, text),
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
+    )
 
     transcript = load(store, store.list(keys.transcripts("lamplight", result.recording))[1], Transcript)
     assert transcript.host_method is HostMethod.UNKNOWN
@@ -265,13 +353,21 @@ def test_a_transcript_without_the_hosts_name_is_unknown_with_the_names_found(sto
 
 def test_a_second_import_does_not_undo_a_correction(store: MemoryStore, tmp_path: Path):
     first = job.run(
-        UPLOAD, job=FakeJob(folder(tmp_path, "a"), "1"), store=uploaded(store, TEXT), engine=ScriptedIngestEngine()
+        UPLOAD,
+        job=FakeJob(folder(tmp_path, "a"), "1"),
+        store=uploaded(store, TEXT),
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
     )
     head = keys.transcript_head("lamplight", first.recording)
     store.objects[head] = b"corrected"
 
     second = job.run(
-        UPLOAD, job=FakeJob(folder(tmp_path, "b"), "2"), store=uploaded(store, TEXT), engine=ScriptedIngestEngine()
+        UPLOAD,
+        job=FakeJob(folder(tmp_path, "b"), "2"),
+        store=uploaded(store, TEXT),
+        downloads=tmp_path / "downloads",
+        engine=ScriptedIngestEngine(),
     )
 
     assert second.new is False

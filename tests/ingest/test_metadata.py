@@ -39,3 +39,50 @@ def test_the_title_is_the_first_that_says_something():
     assert metadata.title(None, filename="C:\\my\\a_talk.part 1.mp3", recording_id="ab") == "a talk.part 1"
     assert metadata.title(None, filename=None, recording_id="ab") == "Recording ab"
     assert len(metadata.title("x" * 999, filename=None, recording_id="ab")) == 300
+
+
+def test_chapters_are_kept_in_order_without_those_that_have_no_time():
+    chapters = [
+        {"title": "Interview", "start_time": 60.5, "end_time": 10},
+        {"title": "Trailer", "start_time": 0, "end_time": 60.5},
+        {"title": "Nowhere", "start_time": None},
+        {"title": "Before", "start_time": -1},
+    ]
+
+    found = metadata.chapters_of({"chapters": chapters}, redact_text)
+
+    assert [(chapter.title, chapter.start_s, chapter.end_s) for chapter in found] == [
+        ("Trailer", 0.0, 60.5),
+        ("Interview", 60.5, None),
+    ]
+
+
+def test_sponsorblock_categories_become_reasons_and_fillers_stay_interview():
+    categories = [
+        "sponsor",
+        "selfpromo",
+        "interaction",
+        "intro",
+        "preview",
+        "hook",
+        "outro",
+        "filler",
+        "chapter",
+        "new",
+    ]
+    segments = [
+        {"category": category, "start_time": 10.0 * number, "end_time": 10.0 * number + 5}
+        for number, category in enumerate(categories)
+    ]
+
+    spans = metadata.sponsor_spans({"sponsorblock_chapters": segments})
+
+    assert [span.reason for span in spans] == ["advert"] * 3 + ["intro", "trailer", "trailer", "outro"]
+    assert {span.found_by for span in spans} == {"sponsorblock"}
+    assert (spans[1].start_s, spans[1].end_s, spans[1].detail) == (10.0, 15.0, "selfpromo")
+
+
+def test_markup_becomes_lines_of_text():
+    assert metadata.plain("<p>With <b>Ben</b> &amp; co.</p>\r\n<ul><li>one</li><li>two</li></ul>\x00 <a") == (
+        "With Ben & co.\n\none\ntwo\n<a"
+    )

@@ -5,16 +5,20 @@ import pytest
 
 from services.ingest import source
 from services.ingest.audio import Limits
-from shared.errors import BadInputError, NoSpaceError, SourceUnavailableError
-from shared.urls import redact_text
-from tests.fakes import FakeYtDlp
+from services.ingest.source import Manners
+from shared.errors import BadInputError, NoSpaceError
 
 LIMITS = Limits(max_bytes=1000, max_duration_s=3600, min_duration_s=5, ffmpeg_limit_s=60)
 
 
 def options() -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
     told: list[tuple[Any, ...]] = []
-    return source.options(Path("/w/100%/download"), LIMITS, lambda *progress: told.append(progress), object()), told
+    manners = Manners(pause_s=2, rate_limit_bytes_s=1000, po_token="web.gvs+AAAA, web.player+BBBB")
+    original, deno = Path("/w/100%/download"), "/env/bin/deno"
+    found = source.options(
+        original, LIMITS, manners, lambda *progress: told.append(progress), object(), deno=deno, validator='"v1"'
+    )
+    return found, told
 
 
 def test_yt_dlp_runs_no_other_program_and_names_no_file():
@@ -26,6 +30,36 @@ def test_yt_dlp_runs_no_other_program_and_names_no_file():
     assert found["usenetrc"] is False
     assert found["enable_file_urls"] is False
     assert not Path(found["ffmpeg_location"]).exists()
+    assert found["js_runtimes"] == {"deno": {"path": "/env/bin/deno"}}
+    assert found["remote_components"] == []
+
+
+def test_yt_dlp_is_polite_and_brings_the_tokens_that_an_operator_gave():
+    found, _ = options()
+
+    assert (found["sleep_interval_requests"], found["ratelimit"]) == (2, 1000)
+    assert found["extractor_args"] == {"youtube": {"po_token": ["web.gvs+AAAA", "web.player+BBBB"]}}
+    provider = source.look_options(Manners(pot_provider_url="http://10.0.0.1:4416"), Path("/w"), object())
+    assert provider["extractor_args"] == {"youtubepot-bgutilhttp": {"base_url": ["http://10.0.0.1:4416"]}}
+    assert provider["extract_flat"] == "in_playlist"
+
+
+def test_a_server_that_has_another_file_by_now_does_not_send_its_end():
+    assert options()[0]["http_headers"] == {"If-Range": '"v1"'}
+
+
+def test_cookies_are_read_and_never_written(tmp_path: Path):
+    file = tmp_path / "cookies.txt"
+    file.write_text("# Netscape HTTP Cookie File\n")
+
+    given = source.cookies(file)
+
+    assert given is not None
+    given.write("more")
+    assert file.read_text() == "# Netscape HTTP Cookie File\n"
+    assert source.cookies(None) is None
+    with pytest.raises(BadInputError, match="INGEST_COOKIES_FILE"):
+        source.cookies(tmp_path / "none.txt")
 
 
 def test_progress_is_told_in_bytes_and_a_download_without_end_is_stopped():
@@ -46,7 +80,9 @@ def test_one_recording_is_taken_out_of_a_page_and_a_list_is_refused():
             source.only_one(empty_or_list)
 
 
-@pytest.mark.parametrize("info", [{"is_live": True}, {"duration": 3601}, {"filesize": 1001}])
+@pytest.mark.parametrize(
+    "info", [{"is_live": True}, {"live_status": "is_upcoming"}, {"duration": 3601}, {"filesize": 1001}]
+)
 def test_what_is_too_much_is_refused_before_it_is_downloaded(info: dict[str, Any]):
     with pytest.raises(BadInputError):
         source.refuse_too_much(info, LIMITS)
@@ -63,37 +99,3 @@ def test_a_length_that_only_the_server_tells_is_refused_at_its_first_bytes():
 
     with pytest.raises(NoSpaceError, match="no room for the download"):
         found["progress_hooks"][0]({"downloaded_bytes": 10, "total_bytes": 10**18})
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "fix"),
-    [
-        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(404)), BadInputError, "check the address"),
-        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(403)), BadInputError, "upload the file"),
-        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(503)), SourceUnavailableError, "tries again"),
-        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.HTTPError(429)), SourceUnavailableError, "tries again"),
-        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.UnsupportedError("x")), BadInputError, "no audio or video"),
-        (FakeYtDlp.DownloadError("ERROR: x", FakeYtDlp.TransportError("reset")), SourceUnavailableError, "broke off"),
-        (FakeYtDlp.DownloadError("ERROR: [Errno 28] No space left on device"), NoSpaceError, "free some space"),
-        (
-            FakeYtDlp.DownloadError("ERROR: Private video; please report this issue on"),
-            BadInputError,
-            "URL: Private video;",
-        ),
-        (FakeYtDlp.DownloadError("x", BadInputError("ours")), BadInputError, "ours"),
-    ],
-)
-def test_yt_dlps_errors_are_explained(error: Exception, kind: type[Exception], fix: str):
-    found = source.explain(error, redact_text)
-
-    assert type(found) is kind
-    assert fix in str(found)
-
-
-def test_an_explained_error_holds_no_secret_of_the_url():
-    found = source.explain(
-        FakeYtDlp.DownloadError("ERROR: cannot open https://ann:pw@pod.example/x?token=abc"), redact_text
-    )
-
-    assert "ann:pw" not in str(found)
-    assert "token=abc" not in str(found)

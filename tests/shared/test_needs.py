@@ -126,6 +126,7 @@ def test_what_goes_to_one_disk_is_added_up():
     [
         ("2026.8.19", True, "2026.8.19"),
         ("2026.6.1.232815.dev0", False, "91 days old"),
+        ("2026.7.1", False, "61 days old and sites have changed since; run `make update-ytdlp`"),
         (None, False, "make install"),
     ],
 )

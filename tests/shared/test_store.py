@@ -120,6 +120,31 @@ def test_an_object_is_streamed_piece_by_piece(store: Store):
         list(store.stream("uploads/u2"))
 
 
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [
+        (0, None, slice(None)),
+        (0, 10, slice(0, 10)),
+        (1_500_000, 1_200_000, slice(1_500_000, 2_700_000)),
+        (2_999_990, 100, slice(2_999_990, None)),
+        (2_999_999, None, slice(2_999_999, None)),
+        (17, 0, slice(0, 0)),
+        (3_000_000, None, slice(0, 0)),
+        (4_000_000, 5, slice(0, 0)),
+    ],
+)
+def test_a_part_of_an_object_is_streamed(store: Store, offset: int, length: int | None, expected: slice):
+    data = bytes(range(250)) * 12_000
+    store.put_stream("uploads/u1", io.BytesIO(data), "application/octet-stream")
+
+    assert b"".join(store.stream("uploads/u1", offset, length)) == data[expected]
+
+
+def test_a_part_of_nothing_is_missing(store: Store):
+    with pytest.raises(ArtifactMissingError):
+        list(store.stream("uploads/u2", 5, 10))
+
+
 def test_a_blob_that_broke_off_is_sent_again(store: Store):
     blob = put_blob(store, b"good", "text/plain")
     store.put_stream(blob.key, io.BytesIO(b"go"), "text/plain")

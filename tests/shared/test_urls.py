@@ -99,3 +99,33 @@ def test_secrets_of_the_url_are_hidden_also_where_they_stand_alone():
         hide("[generic] busy?token=s3c%2Fret: s3c/ret, p@ssword and 1000")
         == "[generic] busy?token=***: ***, *** and 1000"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "lent"),
+    [
+        ("https://pod.example/1.mp3", "https://ann:pw@pod.example/1.mp3"),
+        ("https://pod.example:443/1.mp3", "https://ann:pw@pod.example:443/1.mp3"),
+        ("http://pod.example/1.mp3", "http://pod.example/1.mp3"),
+        ("https://pod.example:8443/1.mp3", "https://pod.example:8443/1.mp3"),
+        ("https://cdn.pod.example/1.mp3", "https://cdn.pod.example/1.mp3"),
+        ("https://bob@pod.example/1.mp3", "https://bob@pod.example/1.mp3"),
+        ("https://[oops/1.mp3", "https://[oops/1.mp3"),
+    ],
+)
+def test_user_and_password_go_along_within_one_origin_only(url: str, lent: str):
+    assert urls.lend_credentials("https://ann:pw@pod.example/feed.xml", url) == lent
+
+
+def test_a_redirect_keeps_the_password_within_its_server_and_loses_it_elsewhere():
+    hops = {
+        "http://ann:pw@pod.example/1": "http://pod.example/2",
+        "http://ann:pw@pod.example/2": "http://cdn.example/3",
+    }
+
+    assert urls.follow("http://ann:pw@pod.example/1", hops.get, check) == "http://cdn.example/3"
+
+
+def test_a_redirect_to_nonsense_is_refused():
+    with pytest.raises(BadInputError, match="not a valid URL"):
+        urls.follow("http://pod.example/1", lambda url: "http://[oops/", check)

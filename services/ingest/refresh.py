@@ -1,0 +1,297 @@
+"""The story of a refresh: ask a source what it has, and bring what is new, one after the other."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from services.ingest import folders, keeping, selection
+from services.ingest.bringing import Engine, bring_file, bring_item, download_folder
+from services.ingest.catalogue import Catalogue
+from services.ingest.job import demand_show
+from services.ingest.selection import Choice
+from services.ingest.settings import Settings
+from shared import keys
+from shared.errors import (
+    ArtifactMissingError,
+    BadAudioError,
+    BadInputError,
+    ConflictError,
+    EngineFailedError,
+    NotFoundError,
+    SourceUnavailableError,
+    TooSlowError,
+)
+from shared.jobs import JobContext
+from shared.patience import Patience
+from shared.schemas import (
+    FailedItem,
+    KnownItem,
+    LastRefresh,
+    RefreshRequest,
+    RefreshResult,
+    Show,
+    Source,
+    SourceSecret,
+    Subscription,
+)
+from shared.store import Store, create_manifest, load, point
+
+T = TypeVar("T")
+
+OF_THE_ITEM = (BadInputError, ConflictError, SourceUnavailableError, EngineFailedError)
+"""What may be wrong with one item while the others are fine."""
+SETTLED = (BadAudioError, TooSlowError, ConflictError)
+"""What another try does not change."""
+TRIES = 3
+TROUBLES_IN_A_ROW = 5
+"""Items of a site that may fail one after the other before the rest is left for the next time."""
+LONGEST_WAIT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """One refresh of one source."""
+
+    request: RefreshRequest
+    subscription: Subscription
+    show: Show
+    job: JobContext
+    store: Store
+    engine: Engine
+    settings: Settings
+
+
+def refresh(
+    request: RefreshRequest, *, job: JobContext, store: Store, engine: Engine, settings: Settings
+) -> RefreshResult:
+    """Ask a source what it has, and bring what is new, one after the other; one that fails never stops the rest.
+
+    Each item that became a recording leaves a marker in the store, written last: a refresh that was killed goes on
+    with what has none, and the next refresh brings nothing twice.
+    """
+    show = demand_show(store, request.show)
+    this = Round(request, _subscription(store, request), show, job, store, engine, settings)
+    last = _last(this)
+    catalogue = _look(this, last)
+    if catalogue.unchanged and last is not None:
+        return last.result.model_copy(update={"new": 0, "hours": 0.0, "bytes": 0, "recordings": (), "failed": ()})
+    choices = _choose(this, catalogue, last)
+    if request.dry_run:
+        return selection.summary(catalogue, choices, this.subscription, dry_run=True)
+    failed = _bring_all(this, [choice for choice in choices if choice.found.state == "new"])
+    failed += _still_hopeless(last, choices)
+    made = _made_by(this, choices)
+    result = selection.summary(catalogue, choices, this.subscription, dry_run=False, recordings=made, failed=failed)
+    _write_down(this, catalogue, result)
+    return result
+
+
+def _subscription(store: Store, request: RefreshRequest) -> Subscription:
+    try:
+        return load(store, keys.source(request.show, request.source), Subscription)
+    except ArtifactMissingError as error:
+        advice = f"`diary sources list {request.show}` names those that exist"
+        raise NotFoundError(f"there is no source {request.source!r} in {request.show}; {advice}") from error
+
+
+def _last(this: Round) -> LastRefresh | None:
+    try:
+        return load(this.store, keys.refresh(this.show.slug, this.subscription.id), LastRefresh)
+    except ArtifactMissingError:
+        return None
+
+
+def _look(this: Round, last: LastRefresh | None) -> Catalogue:
+    """What the source has; one that has not changed since all of it came is not read again."""
+    subscription = this.subscription
+    this.job.progress("asking the source")
+    if subscription.kind == "folder":
+        return folders.look(this.settings.folder, subscription.address, this.settings.max_items)
+    settled = last is not None and not this.request.dry_run and not this.request.retry
+    settled = settled and last is not None and last.filters == subscription.filters and not last.result.failed
+    known = {"etag": last.etag, "modified": last.modified} if settled and last is not None else {}
+    return this.engine.look(_address(this), subscription.kind, this.job.work_dir, this.job, **known)
+
+
+def _address(this: Round) -> str:
+    if not this.subscription.private:
+        return this.subscription.address
+    key = keys.source_secret(this.show.slug, this.subscription.id)
+    try:
+        return load(this.store, key, SourceSecret).address
+    except ArtifactMissingError as error:
+        raise NotFoundError(
+            f"the secret part of the source's address is not stored here; {keys.advice(key)}"
+        ) from error
+
+
+def _choose(this: Round, catalogue: Catalogue, last: LastRefresh | None) -> list[Choice]:
+    ids = {selection.id_of(item, catalogue.kind, this.subscription.id) for item in catalogue.items}
+    stored = [key for key in this.store.list(keys.items(this.show.slug)) if _name(key) in ids]
+    known = {}
+    for done, key in enumerate(stored):
+        this.job.check()
+        this.job.progress("looking up what is known", done, len(stored), "items")
+        known[_name(key)] = load(this.store, key, KnownItem).recording
+    erased = [_name(key) for key in this.store.list(keys.tombstones(this.show.slug))]
+    hopeless = {} if this.request.retry or last is None else _hopeless(last)
+    longest_s = this.settings.max_duration_s
+    return selection.choose(catalogue, this.subscription, known, erased, hopeless, longest_s)
+
+
+def _name(key: str) -> str:
+    return key.rsplit("/", 1)[1].removesuffix(".json")
+
+
+def _hopeless(last: LastRefresh) -> dict[str, str]:
+    return {failed.id: failed.problem for failed in last.result.failed if not failed.again}
+
+
+def _still_hopeless(last: LastRefresh | None, choices: list[Choice]) -> list[FailedItem]:
+    """What failed before and was not tried again is still said."""
+    skipped = {choice.found.id for choice in choices if choice.found.state == "left out"}
+    return [failed for failed in last.result.failed if failed.id in skipped and not failed.again] if last else []
+
+
+def _made_by(this: Round, choices: list[Choice]) -> list[str]:
+    """Recordings that this very job made, also before it was killed and taken up again."""
+    made = []
+    for choice in choices:
+        marker = keys.item(this.show.slug, choice.found.id)
+        if choice.found.state in ("new", "known") and this.store.exists(marker):
+            known = load(this.store, marker, KnownItem)
+            made += [known.recording] if known.job == this.job.id else []
+    return list(dict.fromkeys(made))
+
+
+def _write_down(this: Round, catalogue: Catalogue, result: RefreshResult) -> None:
+    last = LastRefresh(
+        result=result.model_copy(update={"first": ()}),
+        filters=this.subscription.filters,
+        etag=catalogue.etag,
+        modified=catalogue.modified,
+    )
+    point(this.store, keys.refresh(this.show.slug, this.subscription.id), last.model_dump_json().encode())
+
+
+# ---- its new items ---------------------------------------------------------------------------------------------------
+
+
+def _bring_all(this: Round, new: list[Choice]) -> list[FailedItem]:
+    """Each new item in turn. A site that fails again and again is left alone until the next refresh."""
+    failed: list[FailedItem] = []
+    troubles = 0
+    for number, choice in enumerate(new):
+        this.job.check()
+        place = Place(this.job, number, len(new), choice.found.title)
+        place.progress("starting")
+        if troubles >= TROUBLES_IN_A_ROW:
+            failed.append(_failure(choice, "not tried: the site failed too often; refresh again later", again=True))
+            continue
+        try:
+            _bring_patiently(this, choice, place)
+            troubles = 0
+        except OF_THE_ITEM as error:
+            troubles = troubles + 1 if isinstance(error, SourceUnavailableError) else 0
+            failed.append(_failure(choice, str(error), again=not isinstance(error, SETTLED)))
+        if number + 1 < len(new):
+            _wait(this.settings.pause_s, place, "being polite to the site")
+    return failed
+
+
+def _failure(choice: Choice, problem: str, *, again: bool) -> FailedItem:
+    return FailedItem(id=choice.found.id, title=choice.found.title, problem=problem, again=again)
+
+
+def _bring_patiently(this: Round, choice: Choice, place: Place) -> None:
+    """A site that is busy says how long to wait; without a word we wait longer each time."""
+    patience = Patience()
+    while True:
+        try:
+            return _bring_one(this, choice, place)
+        except (SourceUnavailableError, EngineFailedError) as error:
+            if not patience.bears(error) or patience.tries >= TRIES:
+                raise
+            asked_s = getattr(error, "retry_after_s", None)
+            _wait(min(asked_s or patience.pause_s, LONGEST_WAIT_S), place, str(error))
+
+
+def _bring_one(this: Round, choice: Choice, place: Place) -> None:
+    shutil.rmtree(place.work_dir, ignore_errors=True)  # of an earlier try
+    place.work_dir.mkdir(parents=True)
+    try:
+        recording = _recording_of(this, choice, place)
+    finally:
+        shutil.rmtree(place.work_dir, ignore_errors=True)
+    marker = keys.item(this.show.slug, choice.found.id)
+    create_manifest(this.store, marker, KnownItem(recording=recording, job=this.job.id))
+
+
+def _recording_of(this: Round, choice: Choice, place: Place) -> str:
+    """The recording that an item becomes, or would be if it had not been erased: that is not to be fetched again."""
+    item = choice.item
+    with download_folder(this.settings.downloads, choice.found.id, place) as folder:
+        if this.subscription.kind == "folder":
+            brought = bring_file(folders.path_of(this.settings.folder, item), f"folder:{item.url}", item.title)
+        else:
+            brought = bring_item(item, folder, place, this.engine)
+        try:
+            return keeping.keep(brought, this.show, Source(), place, this.store, this.engine).recording
+        except ConflictError:
+            if this.store.exists(keys.tombstone(this.show.slug, brought.recording_id)):
+                return brought.recording_id
+            raise
+
+
+def _wait(seconds: float, place: Place, why: str) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        place.check()
+        place.progress("waiting", note=f"{left:.0f} s: {why}")
+        time.sleep(min(left, 0.5))
+
+
+@dataclass(frozen=True)
+class Place:
+    """The job as one of its items sees it: progress counts items, and says how far the one in hand is."""
+
+    job: JobContext
+    number: int
+    count: int
+    title: str
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+    @property
+    def kind(self) -> str:
+        return self.job.kind
+
+    @property
+    def actor(self) -> str:
+        return self.job.actor
+
+    @property
+    def trace_id(self) -> str:
+        return self.job.trace_id
+
+    @property
+    def work_dir(self) -> Path:
+        return self.job.work_dir / f"item-{self.number}"
+
+    def check(self) -> None:
+        self.job.check()
+
+    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+        share = f" {done / total:.0%}" if total else ""
+        told = f"{self.title[:60]}: {stage}{share}" + (f" ({note})" if note else "")
+        self.job.progress("bringing recordings", self.number, self.count, "recordings", told)
+
+    def step(self, name: str, work: Callable[[], T]) -> T:
+        return self.job.step(f"{name} {self.number}", work)
