@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from services.ingest import folders, keeping, selection
 from services.ingest.bringing import Engine, bring_file, bring_item, download_folder
-from services.ingest.catalogue import Catalogue
+from services.ingest.catalogue import Catalogue, Item
 from services.ingest.job import demand_show
 from services.ingest.selection import Choice
 from services.ingest.settings import Settings
@@ -166,7 +166,7 @@ def _made_by(this: Round, choices: list[Choice]) -> list[str]:
         if choice.found.state in ("new", "known") and this.store.exists(marker):
             known = load(this.store, marker, KnownItem)
             made += [known.recording] if known.job == this.job.id else []
-    return list(dict.fromkeys(made))
+    return [name for name in dict.fromkeys(made) if this.store.exists(keys.recording(this.show.slug, name))]
 
 
 def _write_down(this: Round, catalogue: Catalogue, result: RefreshResult) -> None:
@@ -222,30 +222,31 @@ def _bring_patiently(this: Round, choice: Choice, place: Place) -> None:
 
 
 def _bring_one(this: Round, choice: Choice, place: Place) -> None:
+    """Until its marker is written, nobody else brings the same item; who waited for that finds the marker."""
+    marker = keys.item(this.show.slug, choice.found.id)
     shutil.rmtree(place.work_dir, ignore_errors=True)  # of an earlier try
     place.work_dir.mkdir(parents=True)
     try:
-        recording = _recording_of(this, choice, place)
+        with download_folder(this.settings.downloads, choice.found.id, place) as folder:
+            if not this.store.exists(marker):
+                recording = _recording_of(this, choice.item, folder, place)
+                create_manifest(this.store, marker, KnownItem(recording=recording, job=this.job.id))
     finally:
         shutil.rmtree(place.work_dir, ignore_errors=True)
-    marker = keys.item(this.show.slug, choice.found.id)
-    create_manifest(this.store, marker, KnownItem(recording=recording, job=this.job.id))
 
 
-def _recording_of(this: Round, choice: Choice, place: Place) -> str:
+def _recording_of(this: Round, item: Item, folder: Path, place: Place) -> str:
     """The recording that an item becomes, or would be if it had not been erased: that is not to be fetched again."""
-    item = choice.item
-    with download_folder(this.settings.downloads, choice.found.id, place) as folder:
-        if this.subscription.kind == "folder":
-            brought = bring_file(folders.path_of(this.settings.folder, item), f"folder:{item.url}", item.title)
-        else:
-            brought = bring_item(item, folder, place, this.engine)
-        try:
-            return keeping.keep(brought, this.show, Source(), place, this.store, this.engine).recording
-        except ConflictError:
-            if this.store.exists(keys.tombstone(this.show.slug, brought.recording_id)):
-                return brought.recording_id
-            raise
+    if this.subscription.kind == "folder":
+        brought = bring_file(folders.path_of(this.settings.folder, item), f"folder:{item.url}", item.title)
+    else:
+        brought = bring_item(item, folder, place, this.engine)
+    try:
+        return keeping.keep(brought, this.show, Source(), place, this.store, this.engine).recording
+    except ConflictError:
+        if this.store.exists(keys.tombstone(this.show.slug, brought.recording_id)):
+            return brought.recording_id
+        raise
 
 
 def _wait(seconds: float, place: Place, why: str) -> None:

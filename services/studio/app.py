@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
 from services.studio import care, host, pipeline
+from services.studio.clock import clock
 from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.facts import facts_door
 from services.studio.library import Library, summary
@@ -100,6 +101,7 @@ def create_app(
         status_door(statuses),
         *care.doors(store, settings),
         care.erasures_door(store, memories, erasing),
+        clock(store, settings),
     ]
     app = job_service("studio", settings, store, routes, routers=routers, links=_links, checks=checks)
     memories.own = app.state.jobs

@@ -1,26 +1,21 @@
-"""The doors of data care: what is stored, what may go, a show as a file; and the clock of the collector."""
+"""The doors of data care: what is stored, what may go, a show as a file, a recording taken out."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import shutil
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.studio import collection, erasure, pipeline
 from services.studio.archive import MAX_LIST_BYTES, Only, read_list, tar_size
 from services.studio.bodies import BodyReader
-from services.studio.collection import CollectionRequest
+from services.studio.collection import COLLECT, CollectionRequest
 from services.studio.erasure import EraseRequest, Erasure
 from services.studio.exports import take_stock, tar_bytes
 from services.studio.holdings import survey
@@ -29,17 +24,13 @@ from services.studio.memories import Memories
 from services.studio.settings import Settings
 from services.studio.storage import Usage, usage
 from services.studio.traces import ERASE
-from shared.errors import DiaryError
-from shared.jobs import DATABASE_TROUBLES, Jobs
 from shared.schemas import Job
 from shared.service import IMPORTS, JobRoute, editor, queue, viewer
 from shared.store import Store
-from shared.telemetry import new_trace_id
 from shared.tokens import Access, Token
 
 log = logging.getLogger(__name__)
 
-COLLECT = "collect"
 IMPORTS_AT_ONCE = 2
 
 
@@ -92,7 +83,7 @@ def erasures_door(store: Store, memories: Memories, route: JobRoute) -> APIRoute
 
 
 def doors(store: Store, settings: Settings) -> list[APIRouter]:
-    return [storage_door(store), exports_door(store), imports_door(store, settings), clock(settings)]
+    return [storage_door(store), exports_door(store), imports_door(store, settings)]
 
 
 def storage_door(store: Store) -> APIRouter:
@@ -166,37 +157,3 @@ def imports_door(store: Store, settings: Settings) -> APIRouter:
 def work_folder(settings: Settings) -> Path:
     """Of this worker's imports; it is emptied at the start."""
     return settings.work_dir / f"imports-{settings.worker}"
-
-
-# ---- the collector's clock ------------------------------------------------------------------------------------------
-
-
-def clock(settings: Settings) -> APIRouter:
-    """No door, but a life: orders a collection at every full period, one for all replicas, also after a restart."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        shutil.rmtree(work_folder(settings), ignore_errors=True)  # left by a kill
-        period_s = settings.collect_every_h * 3600
-        ticking = asyncio.create_task(_tick(app.state.jobs, period_s)) if period_s else None
-        yield
-        if ticking is not None:
-            ticking.cancel()
-
-    return APIRouter(lifespan=lifespan)
-
-
-async def _tick(jobs: Jobs, period_s: float) -> None:
-    while True:
-        await asyncio.sleep(period_s - time.time() % period_s)
-        await asyncio.to_thread(order_collection, jobs, round(time.time() / period_s))
-
-
-def order_collection(jobs: Jobs, number: int) -> None:
-    """Queue the collection of a period; whoever of the replicas comes second finds the same job."""
-    try:
-        request = CollectionRequest(dry_run=False)
-        key = f"{COLLECT}-{number:08d}"
-        jobs.submit(COLLECT, request, actor="studio", trace_id=new_trace_id(), idempotency_key=key)
-    except (DiaryError, *DATABASE_TROUBLES) as error:
-        log.warning("the collection could not be ordered, the next one will be: %s", error)

@@ -14,6 +14,7 @@ from shared.jobs import JobContext
 from shared.schemas import Absences, Record, Slug, now
 from shared.store import Store
 
+COLLECT = "collect"
 MARKED_AT_ONCE = 20_000
 SHOWN = 500
 CLOCK_STEP = timedelta(seconds=2)  # a store may tell the time of one object to the second, of a list to the millisecond

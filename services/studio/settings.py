@@ -22,9 +22,12 @@ class Settings(ServiceSettings):
     trainer_url: str = Field(default="http://127.0.0.1:8768", description="where trainer answers")
     inference_url: str = Field(default="http://127.0.0.1:8769", description="where inference answers")
     service_token: SecretStr = Field(default=SecretStr(""), description="admin token shown to the other services")
-    max_upload_bytes: int = Field(default=4 * 1024**3, gt=0, description="largest file a person may upload")
+    max_upload_bytes: int = Field(default=8 * 1024**3, gt=0, description="largest file a person may upload")
     concurrency: int = Field(default=16, ge=1, le=256, description="orders followed at once; they mostly wait")
 
+    refresh_every_h: float = Field(
+        default=0.0, ge=0, description="hours between refreshes of all sources of all shows; 0: only when a person asks"
+    )
     collect_every_h: float = Field(
         default=6.0, ge=0, description="hours between collections of what nobody needs; 0: only when an admin asks"
     )

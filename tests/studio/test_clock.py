@@ -1,4 +1,4 @@
-"""The collector's clock: what nobody needs goes by itself, once per period, whoever of the replicas asks."""
+"""Studio's clock: what nobody needs goes, and what is new comes, once per period, whoever of the replicas asks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from services.studio.app import create_app
-from services.studio.care import order_collection, work_folder
+from services.studio.care import work_folder
+from services.studio.clock import order_collection, order_refreshes
 from services.studio.settings import Settings
 from shared import keys
 from shared.jobs import Jobs
@@ -49,6 +50,25 @@ def test_two_replicas_order_one_collection_and_zero_hours_orders_none(tmp_path: 
 
         assert [job.id for job in jobs.list()] == ["collect-00000007"]
         until(lambda: jobs.list()[0].state.ended, "it ends")
+
+
+def test_every_source_of_every_show_is_refreshed_once_per_period(tmp_path: Path):
+    store = MemoryStore()
+    for show in ("lamp", "moon"):
+        put_show(store, show)
+        for source in ("s1", "s2"):
+            store.objects[keys.source(show, source)] = b"{}"
+    crew = ScriptedCrew(grown={"s1": ["rec-a"], "s2": []})
+    with TestClient(create_app(store, crew, settings(tmp_path, every_h=0))) as client:
+        jobs: Jobs = client.app.state.jobs  # type: ignore[attr-defined]
+
+        order_refreshes(jobs, store, 7)
+        order_refreshes(jobs, store, 7)
+        until(lambda: all(job.state is JobState.DONE for job in jobs.list()), "all are done", 20)
+
+        assert sorted(job.id for job in jobs.list()) == [
+            f"refresh-{show}-{source}-00000007" for show in ("lamp", "moon") for source in ("s1", "s2")
+        ]
 
 
 def test_what_a_killed_import_left_in_the_work_folder_goes_at_the_start(tmp_path: Path):
