@@ -20,6 +20,7 @@ _SECRET_VALUE = re.compile(r"(?=.*\d)[A-Za-z0-9_\-+/=.~]{32,}")
 PUBLIC_NAMES = ("list", "v")  # of a playlist and a video: long, and no secret
 _NAT64 = IPv6Network("64:ff9b::/96")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.I)
+_PAIR = re.compile(r"(?<=[?&])([^\s=&?'\"<>]+)=([^\s&'\"<>]+)")  # of a piece of a URL, such as its file's name
 
 Resolve = Callable[[str], Iterable[str]]
 """Host name -> the addresses it stands for."""
@@ -77,7 +78,8 @@ def is_public(address: str) -> bool:
             inner = IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+    elsewhere = ip.is_multicast or ip.is_reserved or (isinstance(ip, IPv6Address) and ip.is_site_local)
+    return ip.is_global and not elsewhere
 
 
 def check_host(host: str, resolve: Resolve, allowed: Networks = ()) -> None:
@@ -168,8 +170,13 @@ def redact(url: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """A message of a library with the secrets of all URLs in it hidden."""
-    return _URL.sub(lambda match: redact(match.group()), text)
+    """A message of a library with the secrets of all URLs, and of pieces of URLs, in it hidden."""
+    return _PAIR.sub(_redact_pair, _URL.sub(lambda match: redact(match.group()), text))
+
+
+def _redact_pair(found: re.Match[str]) -> str:
+    name, value = found.groups()
+    return f"{name}={HIDDEN}" if _is_secret(name, value) else found.group()
 
 
 def secrets_of(url: str) -> list[str]:

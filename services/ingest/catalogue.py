@@ -74,11 +74,12 @@ def preference(link: TranscriptLink) -> int:
 
 
 def newest_first(items: Iterable[Item]) -> list[Item]:
-    """By date if all have one; else as the source lists them."""
+    """By date; one whose date cannot be read stays beside the one that the source lists before it."""
     items = list(items)
-    if not all(item.published_on for item in items):
-        return items
-    return sorted(items, key=lambda item: item.published_on or date.min, reverse=True)
+    day = next((item.published_on for item in items if item.published_on), date.min)
+    days = [day := item.published_on or day for item in items]
+    order = sorted(range(len(items)), key=days.__getitem__, reverse=True)
+    return [items[at] for at in order]
 
 
 def cut(items: list[Item], most: int) -> tuple[tuple[Item, ...], list[str]]:

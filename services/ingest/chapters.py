@@ -21,13 +21,16 @@ def from_feed(text: str) -> tuple[Chapter, ...]:
             for chapter in found[:MAX_CHAPTERS]
             if chapter.get("toc") is not False
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise BadInputError(f"the feed's chapters are no JSON chapters ({type(error).__name__})") from error
 
 
 def from_file(chapters: Iterable[Mapping[str, Any]]) -> tuple[Chapter, ...]:
-    """Those inside an audio file, as `audio.parse_tags` tells them."""
-    return _in_order((chapter.get("title"), chapter["start_s"], chapter.get("end_s")) for chapter in chapters)
+    """Those inside an audio file, as `audio.parse_tags` tells them; an encoder's delay may let the first begin early."""
+    return _in_order(
+        (chapter.get("title"), max(0.0, chapter["start_s"]), max(0.0, chapter.get("end_s") or 0.0))
+        for chapter in chapters
+    )
 
 
 def _in_order(found: Iterable[tuple[Any, Any, Any]]) -> tuple[Chapter, ...]:

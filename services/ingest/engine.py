@@ -60,7 +60,7 @@ class IngestEngine:
             shlex.split(settings.engine_command) or [sys.executable, "-m", "services.ingest.engine"],
             lease=None,
             log_file=settings.log_dir / "ingest-engine.log",
-            environment={**settings.child_environment(), **plugins, "MALLOC_ARENA_MAX": "2"},
+            environment={**settings.child_environment(), **plugins},
             idle_s=settings.engine_idle_s,
         )
 

@@ -27,11 +27,14 @@ def look(root: str, below: str, max_items: int) -> Catalogue:
     for place, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [Path(place, name) for name in names if _is_wanted(Path(place, name))]
+    named = [path for path in files if _can_be_written_down(path)]
+    odd = len(files) - len(named)
+    warnings = (f"left out {odd} whose name is not UTF-8; rename it to have it",) if odd else ()
     if len(files) > max_items:
         raise BadInputError(f"{below!r} holds {len(files)} files, more than INGEST_MAX_ITEMS={max_items}; split it")
-    items = sorted((_item(path, Path(root)) for path in files), key=lambda item: item.identity, reverse=True)
+    items = sorted((_item(path, Path(root)) for path in named), key=lambda item: item.identity, reverse=True)
     items.sort(key=lambda item: item.published_on or datetime.min.date(), reverse=True)
-    return Catalogue(kind="folder", title=below, items=tuple(items))
+    return Catalogue(kind="folder", title=below, items=tuple(items), warnings=warnings)
 
 
 def path_of(root: str, item: Item) -> Path:
@@ -56,6 +59,14 @@ def _is_wanted(path: Path) -> bool:
     return (
         path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file() and not path.is_symlink()
     )
+
+
+def _can_be_written_down(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _item(path: Path, root: Path) -> Item:

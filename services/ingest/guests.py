@@ -10,6 +10,7 @@ from shared.schemas import GuestGuess
 GOOD_ENOUGH = 0.6
 """Confidence from which a guess is taken for the guest until somebody says otherwise."""
 
+MOST_WORDS, LONGEST_NAME = 6, 100  # what is longer is no name
 SAID, INTRODUCED, LEADS, TRAILS, ANNOUNCED = 0.95, 0.85, 0.75, 0.65, 0.65
 
 _WORD = r"(?:[^\W\d_a-z](?:[\w’'-]*[^\W\d_])?\.?)"
@@ -107,7 +108,7 @@ def guess(
         if not _is_known(name, host, show_title):
             return GuestGuess(name=name, confidence=SAID if len(persons) == 1 else INTRODUCED, found_in="persons")
     others = [name for name in names if not _is_known(name, host, show_title)]
-    if len(others) == 1 and len(others[0].split()) > 1:
+    if len(others) == 1 and 1 < len(others[0].split()) <= MOST_WORDS and len(others[0]) <= LONGEST_NAME:
         return GuestGuess(name=others[0], confidence=INTRODUCED, found_in="transcript")
     for confidence, name in _in_title(title):
         if not _is_known(name, host, show_title):

@@ -53,15 +53,18 @@ def keep(brought: Brought, show: Show, wishes: Source, job: JobContext, store: S
 
 def refuse_erased(recording_id: str, show: Show, wishes: Source, store: Store) -> None:
     """raises ConflictError for content that somebody had erased, unless it is asked for again"""
-    tombstone = keys.tombstone(show.slug, recording_id)
-    if not store.exists(tombstone):
-        return
-    if not wishes.again:
+    if not wishes.again and store.exists(keys.tombstone(show.slug, recording_id)):
         raise ConflictError(
             f"this recording ({recording_id}) was erased from {show.slug}; to bring it back all the same, add it with "
             "`diary recordings add --again`"
         )
-    store.delete(tombstone)
+
+
+def _write(recording: Recording, wishes: Source, store: Store) -> None:
+    """The manifest; only now that all of it is here does the tombstone of one that was asked for again go."""
+    if wishes.again:
+        store.delete(keys.tombstone(recording.show, recording.id))
+    create_manifest(store, keys.recording(recording.show, recording.id), recording)
 
 
 # ---- audio -----------------------------------------------------------------------------------------------------------
@@ -106,7 +109,7 @@ def _keep_audio(
     )
     for candidate, (_, text) in zip(candidates, beside, strict=True):
         _keep_candidate(candidate, text, recording, show, job, store)
-    create_manifest(store, key, recording)
+    _write(recording, wishes, store)
     return _result(store, key, job)
 
 
@@ -183,7 +186,7 @@ def keep_tracks(
         duration_s=mixed.duration_s,
         lineage=_lineage(job, {"ffmpeg": mixed.ffmpeg}),
     )
-    create_manifest(store, key, recording)
+    _write(recording, request, store)
     return _result(store, key, job)
 
 
@@ -212,7 +215,7 @@ def _keep_transcript(
         metadata={**brought.metadata, "times": text.times},
         lineage=_lineage(job, brought.tools),
     )
-    create_manifest(store, key, recording)
+    _write(recording, wishes, store)
     recording = load(store, key, Recording)
     sources = (MadeFrom(key=original.key, sha256=original.sha256), *made_from(store, key))
     revision = f"import-{recording.id[:8]}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import html
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -58,7 +59,7 @@ _PARTICLES = frozenset(
     )
 )
 _TIMING = re.compile(r"((?:\d+:)?\d\d:\d\d\.\d{3})\s+-->\s+((?:\d+:)?\d\d:\d\d\.\d{3})(?:\s.*)?")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>\s][^<>]*)>")
 _SRT_TIME = re.compile(r"(\d\d:\d\d:\d\d),(\d{3})")
 _NOTE = re.compile(r"NOTE(?:\s|$)")
 
@@ -209,7 +210,7 @@ def _body(lines: list[str]) -> tuple[dict[str, str], list[str]]:
 
 def _named(line: str) -> tuple[str, str] | None:
     """Speaker and text of a line that starts with a name; `Mara Quill (Host):` is Mara Quill."""
-    found = _TURN.fullmatch(line.strip())
+    found = _TURN.fullmatch(" ".join(line.split()))  # a run of spaces would take the pattern for ever
     if not found:
         return None
     words = found.group("name").split()
@@ -300,9 +301,11 @@ def _parse_json(text: str) -> Published:
         for segment in json.loads(text)["segments"]:
             speaker = " ".join(str(segment.get("speaker") or "").split()) or (turns[-1].speaker if turns else UNNAMED)
             start_s, end_s = float(segment["startTime"]), float(segment["endTime"])
+            if not 0 <= start_s < math.inf or not math.isfinite(end_s):
+                raise ValueError(f"{start_s} to {end_s} is no time")
             if said := " ".join(str(segment["body"]).split()):
                 _add_turn(turns, SpokenTurn(speaker, said, start_s, max(start_s, end_s)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise BadInputError(f"the published transcript is no JSON transcript ({type(error).__name__})") from error
     return Published(None, None, tuple(turns), max((turn.end_s for turn in turns), default=0.0), "published")
 
@@ -331,7 +334,7 @@ def _voices(payload: str) -> list[tuple[str, str, float, float]]:
 
 
 def _plain(markup: str) -> str:
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markup)).split())
+    return " ".join(html.unescape(re.sub(r"<[^<>]*>", "", markup)).split())
 
 
 def _seconds(stamp: str) -> float:

@@ -47,7 +47,7 @@ class Settings(ServiceSettings):
     ffmpeg: str = Field(default="", description="ffmpeg program; the one of imageio-ffmpeg when empty")
     ffmpeg_limit_s: float = Field(default=3600.0, gt=0, description="longest time one conversion may take")
     ffmpeg_memory_mb: int = Field(
-        default=4096, ge=512, description="addresses ffmpeg may reserve, in MB; it uses about 50 MB of them"
+        default=4096, ge=2048, description="addresses ffmpeg may reserve, in MB; it fills about 50 MB of them"
     )
     engine_command: str = Field(
         default="", description="command of the engine's process as in a shell; this Python when empty"

@@ -11,6 +11,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from services.studio import cli_erasure, cli_recordings, cli_sources, cli_storage
 from services.studio import doctor as doctor_checks
@@ -293,7 +294,7 @@ def main() -> None:
     try:
         app(prog_name="diary")
     except DiaryError as error:
-        errors.print(f"[red]error:[/red] {error}", highlight=False)
+        errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from services.studio.cli_storage import readable
@@ -49,7 +50,7 @@ def _followed(client: ServiceClient, job: Job) -> Job:
 
 def _say(erasure: dict[str, Any]) -> None:
     """The preview, on stderr: stdout is for the result."""
-    table = Table("what", "how many", title=f"erasing {erasure['title']!r} ({erasure['recording']})")
+    table = Table("what", "how many", title=escape(f"erasing {erasure['title']!r} ({erasure['recording']})"))
     table.add_row("objects that go", f"{len(erasure['going'])}, {readable(erasure['bytes'])}")
     kinds = Counter(key.split("/")[2] for key in erasure["marked"])
     for kind, count in sorted(kinds.items()):

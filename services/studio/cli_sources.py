@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from services.studio.cli_storage import readable
@@ -122,7 +123,7 @@ def _say_preview(show: str, found: dict[str, Any]) -> None:
         for item in coming:
             minutes = f"{item['duration_s'] / 60:.0f}" if item["duration_s"] else ""
             size = readable(item["bytes"]) if item["bytes"] else ""
-            table.add_row(item["published_on"] or "", minutes, size, item["title"])
+            table.add_row(item["published_on"] or "", minutes, size, escape(item["title"]))
         out.print(table)
     _warn(found)
     if found["new"]:
@@ -199,7 +200,7 @@ def _say_refresh(found: dict[str, Any]) -> None:
     if found["failed"]:
         table = Table("title", "what to do", "next refresh")
         for item in found["failed"]:
-            table.add_row(item["title"], item["problem"], "tries again" if item["again"] else "only with --retry")
+            table.add_row(escape(item["title"]), escape(item["problem"]), "tries again" if item["again"] else "only with --retry")
         out.print(table)
     _warn(found)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -159,7 +160,7 @@ def import_show(
 class _Bar:
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=None)
+        self._task = progress.add_task(escape(title), total=None)
 
     def expect(self, total: int) -> None:
         self._progress.update(self._task, total=total)

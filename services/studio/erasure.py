@@ -40,6 +40,7 @@ M = TypeVar("M", Adapter, Episode)
 WAIT_S = 1.0
 NAMED_AT_MOST = 5
 CARD = "README.md"
+OTHERS = "another show"
 
 
 class EraseRequest(Record):
@@ -54,7 +55,7 @@ class Going(Record):
 
 
 class Held(Record):
-    """A blob that stays, since other manifests name it."""
+    """A blob that stays, since other manifests name it: those of the show, and whether another show has it."""
 
     key: str
     by: tuple[str, ...]
@@ -98,7 +99,7 @@ def preview(store: Store, memories: Memories, show: str, recording: str) -> Eras
     """raises   NotFoundError for an unknown recording; ServiceUnavailableError while a service is away"""
     found = traces.read(store, show, recording)
     remembered = memories.carry_out(found.forgetting(dry_run=True))
-    going = found.going
+    going, named = found.going, dict.fromkeys(blob.key for blob in found.own)
     return Erasure(
         show=show,
         recording=recording,
@@ -106,10 +107,16 @@ def preview(store: Store, memories: Memories, show: str, recording: str) -> Eras
         bytes=sum(found.objects[key] for key in going),
         going=tuple(Going(key=key, bytes=found.objects[key]) for key in going),
         marked=found.made,
-        held=tuple(Held(key=blob.key, by=found.held[blob.key]) for blob in found.own if blob.key in found.held),
+        held=tuple(Held(key=key, by=_holders(show, found.held[key])) for key in named if key in found.held),
         jobs=tuple(job for answer in remembered for job in answer.ended),
         in_the_way=tuple(busy(found, remembered)),
     )
+
+
+def _holders(show: str, manifests: Sequence[str]) -> tuple[str, ...]:
+    """Those of the show by name; who may erase here need not know what other shows have."""
+    own = [key for key in manifests if key.startswith(f"shows/{show}/")]
+    return (*own, *([OTHERS] if len(own) < len(manifests) else ()))
 
 
 def demand_idle(store: Store, memories: Memories, request: EraseRequest) -> None:

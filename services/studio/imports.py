@@ -94,6 +94,7 @@ def bring_in(stream: BinaryIO, store: Store, work: Path, setting: str, allow: Ca
             with tempfile.TemporaryDirectory(dir=work) as folder:
                 manifests = _unpack(tar, export, store, Path(folder))
                 _demand_sound(export, manifests, store)
+                _demand_not_erased(export, store)  # what was erased while the file came
                 _write(export, manifests, store)
         finally:
             store.delete(marker)

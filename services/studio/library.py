@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from shared import keys
-from shared.errors import ConflictError
-from shared.recordings import edited, read
+from shared.errors import ArtifactMissingError, ConflictError
+from shared.recordings import edited
+from shared.recordings import read as read_recording
 from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Recording, Show, Transcript
 from shared.store import Store, create_manifest, load
 
@@ -20,6 +23,19 @@ R = TypeVar("R", bound=BaseModel)
 def upload_id(now: datetime) -> str:
     """Name of a new upload; names sort by time."""
     return f"{now:%Y%m%d%H%M%S}-{uuid.uuid4().hex}"
+
+
+def load_each(store: Store, found: Iterable[str], record: type[R]) -> list[R]:
+    """The records at some keys, without those that were erased since they were listed."""
+    return still_there(lambda key: load(store, key, record), found)
+
+
+def still_there(read: Callable[[str], R], found: Iterable[str]) -> list[R]:
+    records = []
+    for key in found:
+        with suppress(ArtifactMissingError):
+            records.append(read(key))
+    return records
 
 
 class Library:
@@ -51,13 +67,13 @@ class Library:
         return [edited(self._store, one) if keys.edits(show, one.id) in changed else one for one in found]
 
     def recording(self, show: str, recording: str) -> Recording:
-        return read(self._store, show, recording)
+        return read_recording(self._store, show, recording)
 
     def transcripts(self, show: str) -> list[Transcript]:
         """Current revision of each recording's transcript."""
         self.show(show)
         heads = [key for key in self._store.list(keys.transcripts(show)) if key.endswith("/head")]
-        return [self.transcript(show, key.split("/")[-2]) for key in heads]
+        return still_there(lambda key: self.transcript(show, key.split("/")[-2]), heads)
 
     def transcript(self, show: str, recording: str, revision: str | None = None) -> Transcript:
         if revision is None:
@@ -94,7 +110,7 @@ class Library:
 
     def _all(self, show: str, prefix: str, record: type[R]) -> list[R]:
         self.show(show)
-        return [load(self._store, key, record) for key in self._store.list(prefix)]
+        return load_each(self._store, self._store.list(prefix), record)
 
     def _load(self, key: str, record: type[R]) -> R:
         return load(self._store, key, record)

@@ -13,9 +13,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, SecretStr
 
 from services.studio.facts import revise
+from services.studio.library import load_each
 from services.studio.pipeline import demand_show
 from shared import keys
-from shared.errors import ArtifactMissingError, BadInputError
+from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.schemas import Filters, LastRefresh, Record, RefreshResult, SourceSecret, Subscription
 from shared.service import actor_of, editor, viewer
 from shared.store import Store, create_manifest, load, point
@@ -23,6 +24,11 @@ from shared.tokens import Access, Token
 from shared.urls import HIDDEN, check_url, redact
 
 ID_BYTES = 5
+LONGEST_ADDRESS = 2000
+MOST_REPEATS, MOST_MAYBES = 3, 5
+_LITERALS = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.S)
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?\(")
 Kind = Literal["auto", "feed", "site", "folder"]
 
 
@@ -32,7 +38,7 @@ class NewSource(Record):
     address   of a feed, channel, playlist or page; for a folder, its path below INGEST_FOLDER
     """
 
-    address: str = Field(min_length=1, max_length=2000)
+    address: str = Field(min_length=1, max_length=LONGEST_ADDRESS)
     kind: Kind = "auto"
     username: str | None = Field(default=None, min_length=1, max_length=300)
     password: SecretStr | None = Field(default=None, max_length=300)
@@ -81,11 +87,11 @@ def sources_door(store: Store) -> APIRouter:
 
     @router.get("")
     def list_sources(show: str = Depends(reader)) -> list[KnownSource]:
-        return [known(store, load(store, key, Subscription)) for key in store.list(keys.sources(show))]
+        return [known(store, one) for one in load_each(store, store.list(keys.sources(show)), Subscription)]
 
     @router.get("/{name}")
     def get_source(name: str, show: str = Depends(reader)) -> KnownSource:
-        return known(store, load(store, keys.source(show, name), Subscription))
+        return known(store, read(store, show, name))
 
     @router.patch("/{name}")
     def change_source(name: str, changes: SourceChanges, show: str = Depends(writer)) -> Subscription:
@@ -130,6 +136,16 @@ def add(store: Store, show: str, source: NewSource, by: str) -> tuple[Subscripti
     return revise(store, key, Subscription, lambda old: old.model_copy(update=changes)), False
 
 
+def read(store: Store, show: str, name: str) -> Subscription:
+    """raises NotFoundError"""
+    try:
+        return load(store, keys.source(show, name), Subscription)
+    except ArtifactMissingError as error:
+        raise NotFoundError(
+            f"there is no source {name!r} in {show}; `diary sources list {show}` names those that exist"
+        ) from error
+
+
 def known(store: Store, subscription: Subscription) -> KnownSource:
     facts = subscription.model_dump()
     try:
@@ -140,7 +156,8 @@ def known(store: Store, subscription: Subscription) -> KnownSource:
 
 
 def change_filters(store: Store, show: str, name: str, wanted: Filters) -> Subscription:
-    """raises ArtifactMissingError, BadInputError"""
+    """raises NotFoundError, BadInputError"""
+    read(store, show, name)
     changes = {field: getattr(wanted, field) for field in wanted.model_fields_set}
 
     def changed(old: Subscription) -> Subscription:
@@ -150,8 +167,8 @@ def change_filters(store: Store, show: str, name: str, wanted: Filters) -> Subsc
 
 
 def remove(store: Store, show: str, name: str) -> None:
-    """The subscription goes last: a repeat after a kill finds it and goes on. raises ArtifactMissingError"""
-    load(store, keys.source(show, name), Subscription)
+    """The subscription goes last: a repeat after a kill finds it and goes on. raises NotFoundError"""
+    read(store, show, name)
     store.delete(keys.source_secret(show, name))
     store.delete(keys.refresh(show, name))
     store.delete(keys.source(show, name))
@@ -171,7 +188,10 @@ def addresses(source: NewSource) -> tuple[str, str]:
     if not address.isprintable() or " " in address:
         raise BadInputError(f"{redact(address)[:200]!r} has spaces or control characters; copy the address again")
     full = with_login(address, source.username, source.password)
-    return full, _shown(full)
+    shown = _shown(full)
+    if max(len(full), len(shown)) > LONGEST_ADDRESS:
+        raise BadInputError(f"the address is longer than {LONGEST_ADDRESS} characters; give a shorter one")
+    return full, shown
 
 
 def _shown(full: str) -> str:
@@ -208,9 +228,22 @@ def checked(filters: Filters) -> Filters:
         raise BadInputError(
             f"title_pattern is no regular expression ({error}); for plain text put \\ before . ? * + ( ) [ ]"
         ) from error
+    _demand_quick(filters.title_pattern or "")
     if filters.after and filters.before and filters.after > filters.before:
         raise BadInputError(f"after {filters.after} and before {filters.before} leave no day; exchange them")
     return filters
+
+
+def _demand_quick(pattern: str) -> None:
+    """Refuse what may take for ever on some titles: nobody can stop a match that has begun. raises BadInputError"""
+    bare = _LITERALS.sub("x", pattern)
+    bare = re.sub(r"([*+?}])[?+]", r"\1", bare.replace("(?", "("))
+    many, maybe = len(re.findall(r"[*+{]", bare)), bare.count("?")
+    if _REPEATED_GROUP.search(bare) or _REFERENCE.search(pattern) or many > MOST_REPEATS or maybe > MOST_MAYBES:
+        raise BadInputError(
+            f"title_pattern may take for ever on some titles; at most {MOST_REPEATS} of * + {{ and {MOST_MAYBES} of ?, "
+            "none of * + { after a ), and no references back"
+        )
 
 
 def source_id(show: str, full: str, *, private: bool) -> str:

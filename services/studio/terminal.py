@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -109,10 +110,10 @@ def bar_fields(job: Job) -> dict[str, Any]:
     progress = job.progress
     if progress is None:
         return {"description": f"{job.kind}: {job.state}"}
-    amount = f"{progress.done:g}/{progress.total:g} {progress.unit}" if progress.total else progress.note
+    amount = f"{progress.done:g}/{progress.total:g} {progress.unit}" if progress.total else escape(progress.note)
     if progress.eta_s is not None:
         amount += f", {progress.eta_s:.0f} s left"
-    return {"description": progress.stage, "completed": progress.done, "total": progress.total, "amount": amount}
+    return {"description": escape(progress.stage), "completed": progress.done, "total": progress.total, "amount": amount}
 
 
 def show_value(value: Any, as_json: bool) -> None:
@@ -122,7 +123,7 @@ def show_value(value: Any, as_json: bool) -> None:
         show_table(value)
     else:
         for name, field in value.items():
-            out.print(f"[bold]{name}[/bold]: {field}", highlight=False)
+            out.print(f"[bold]{name}[/bold]: {escape(str(field))}", highlight=False)
 
 
 def show_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -132,7 +133,7 @@ def show_table(rows: Sequence[dict[str, Any]]) -> None:
     columns = [name for name, value in rows[0].items() if not isinstance(value, dict | list)][:8]
     table = Table(*columns)
     for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
+        table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
     out.print(table)
 
 

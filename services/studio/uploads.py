@@ -156,7 +156,7 @@ def uploads_door(store: Store, max_bytes: int) -> APIRouter:
         return Response(status_code=204)
 
     async def keep_whole(request: Request, key: str) -> None:
-        body = cast(BinaryIO, BodyReader(request.stream(), max_bytes, TOO_LARGE))
+        body = cast(BinaryIO, BodyReader(_whole(request), max_bytes, TOO_LARGE))
         try:
             await threaded(lambda: store.put_stream(key, body, "application/octet-stream"))
         except BadInputError:
@@ -316,6 +316,15 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
                 return
         if chunk:
             yield chunk
+
+
+async def _whole(request: Request) -> AsyncIterator[bytes]:
+    """All of a body. raises UploadRefusedError for a sender that goes, or falls silent"""
+    try:
+        async for chunk in _chunks(request):
+            yield chunk
+    except (ClientDisconnect, TimeoutError) as error:
+        raise UploadRefusedError(408, f"the sender broke off ({type(error).__name__}); send the file again") from error
 
 
 async def _drain(request: Request) -> None:
