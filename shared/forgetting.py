@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from shared.jobs import Jobs
+from shared.jobs import Jobs, Memory
 from shared.schemas import Forgetting, Forgotten, RememberedJob
 from shared.urls import redact
+
+LONG_ENOUGH, SHORTENED = 8, 40  # letters of a text that is looked for within a sentence: titles are cut there
 
 
 class Names:
@@ -25,7 +27,14 @@ class Names:
         self._texts = {text for text in texts if text}
 
     def stand_in(self, value: Any) -> bool:
-        return any(self._words.search(text) or self._is_text(text) for text in strings(value))
+        """Whether a value of JSON mentions it; a text that names a field is none of its own."""
+        if any(self._words.search(text) for text in strings(value)):
+            return True
+        return any(self._is_text(text) for text in strings(value, names=False))
+
+    def stand_within(self, sentence: str) -> bool:
+        """Whether what a person reads of a job's progress holds one of the texts, if that is no everyday word."""
+        return any(len(text) >= LONG_ENOUGH and text[:SHORTENED] in sentence for text in self._texts)
 
     def _is_text(self, text: str) -> bool:
         if text.strip() in self._texts:
@@ -33,24 +42,38 @@ class Names:
         return text.startswith(("http://", "https://")) and redact(text) in self._texts
 
 
-def strings(value: Any) -> Iterator[str]:
-    """Every text in a value of JSON, keys too; texts that hold JSON themselves are looked into."""
+def strings(value: Any, *, names: bool = True) -> Iterator[str]:
+    """Every text in a value of JSON, those that name fields too; texts that hold JSON themselves are looked into."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield str(name)
-            yield from strings(inner)
+            if names:
+                yield str(name)
+            yield from strings(inner, names=names)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from strings(inner)
+            yield from strings(inner, names=names)
     elif isinstance(value, str):
         yield value
         if value.startswith(("{", "[")):
             try:
-                yield from strings(json.loads(value))
+                yield from strings(json.loads(value), names=names)
             except ValueError:
                 return
     elif value is not None:
         yield str(value)
+
+
+def _mentions(names: Names, memory: Memory) -> bool:
+    """Whether a job tells of it anywhere but where all jobs of its show or kind say the same."""
+    job = memory.job
+    said = [job.progress.stage, job.progress.note] if job.progress else []
+    told = job.model_dump(mode="json", include={"id", "links", "result", "problem"})
+    asked = {name: value for name, value in memory.request.items() if name != "show"}
+    return names.stand_in([said, told, asked, memory.outcomes]) or any(map(names.stand_within, said))
+
+
+def _is_one_of(job_id: str, jobs: tuple[str, ...]) -> bool:
+    return any(job_id == meant or job_id.startswith(f"{meant}.") for meant in jobs)
 
 
 def carry_out(request: Forgetting, jobs: Jobs) -> Forgotten:
@@ -65,7 +88,7 @@ def carry_out(request: Forgetting, jobs: Jobs) -> Forgotten:
         job = memory.job
         if job.kind in request.spare or job.show not in (None, request.show):
             continue
-        mentions = names.stand_in([job.model_dump(mode="json"), memory.request, memory.outcomes])
+        mentions = _is_one_of(job.id, request.jobs) or _mentions(names, memory)
         found = RememberedJob(id=job.id, service=job.service, kind=job.kind, state=job.state, mentions=mentions)
         if not job.state.ended and (mentions or job.show == request.show):
             unfinished.append(found.model_copy(update={"request": memory.request}))

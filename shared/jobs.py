@@ -311,16 +311,24 @@ class Jobs:
     # ---- forgetting jobs -------------------------------------------------------------------------------------------
 
     def memories(self) -> Iterator[Memory]:
-        """Every job of this service, newest first, with all that the database holds of it."""
-        for offset in itertools.count(step=LIST_PAGE):
-            page = DBOS.list_workflows(sort_desc=True, limit=LIST_PAGE, offset=offset)
-            for status in page:
-                if status.name.startswith(f"{self.service}."):
-                    job, steps = self._as_job(status), DBOS.list_workflow_steps(status.workflow_id)
-                    outcomes = [part for step in steps for part in (step["output"], str(step["error"] or ""))]
-                    yield Memory(job, _ticket_of(status).request, outcomes)
+        """Every job of this service, newest first, with all that the database holds of it.
+
+        Their ids are listed first: whoever deletes jobs meanwhile makes us miss none of the others.
+        """
+        for job_id in self._all_ids():
+            if (status := self._status(job_id)) is not None:
+                steps = DBOS.list_workflow_steps(job_id)
+                outcomes = [part for step in steps for part in (step["output"], str(step["error"] or ""))]
+                yield Memory(self._as_job(status), _ticket_of(status).request, outcomes)
+
+    def _all_ids(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for offset in itertools.count(step=LIST_PAGE // 2):  # pages overlap, should some go while we list
+            page = DBOS.list_workflows(sort_desc=True, limit=LIST_PAGE, offset=offset, load_input=False)
+            found |= dict.fromkeys(one.workflow_id for one in page if one.name.startswith(f"{self.service}."))
             if len(page) < LIST_PAGE:
-                return
+                return tuple(found)
+        raise AssertionError("pages do not end")
 
     def forget(self, job_ids: Sequence[str]) -> None:
         """Delete ended jobs, and whatever the database's file still holds of deleted ones; safe to repeat."""

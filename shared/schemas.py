@@ -746,6 +746,7 @@ class Forgetting(Record):
 
     words     ids that may stand inside of other values, such as keys
     texts     whole values: a title, a file name
+    jobs      ids of jobs, meant with all that were made for them (`ID.step.0`)
     show      whose jobs, besides those of no show, are meant; its unfinished ones are told whatever they mention
     spare     kinds of jobs that are never forgotten
     dry_run   only say what would be forgotten
@@ -754,6 +755,7 @@ class Forgetting(Record):
     show: Slug
     words: tuple[str, ...] = Field(min_length=1)
     texts: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
     dry_run: bool = True
 

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -144,6 +144,24 @@ def point(store: Store, key: str, value: bytes) -> None:
             return store.replace(key, value, tag)
         except ConflictError:
             continue
+
+
+def revise(store: Store, key: str, record: type[R], change: Callable[[R], R]) -> R:
+    """Change a stored record by compare-and-swap, over and over until nobody was faster; returns what is stored.
+
+    raises   ArtifactMissingError, and whatever `change` raises
+    """
+    while True:
+        data, tag = store.read(key)
+        known = parse(data, key, record)
+        changed = change(known)
+        if changed == known:
+            return known
+        try:
+            store.replace(key, changed.model_dump_json().encode(), tag)
+        except ConflictError:
+            continue
+        return changed
 
 
 def made_from(store: Store, *object_keys: str) -> tuple[MadeFrom, ...]:

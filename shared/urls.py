@@ -18,9 +18,11 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_VALUE = re.compile(r"(?=.*\d)[A-Za-z0-9_\-+/=.~]{32,}")
 PUBLIC_NAMES = ("list", "v")  # of a playlist and a video: long, and no secret
+_SECRET_PLACE = re.compile(r"/(?:private|token)/((?=[^/]*\d)[^/]{12,})", re.I)
+_SECRET_SEGMENT = re.compile(r"/(eyJ[A-Za-z0-9_\-=.]{16,}|(?=[A-Za-z]*\d)(?=[0-9]*[A-Za-z])[A-Za-z0-9]{32,})(?=[/.]|$)")
 _NAT64 = IPv6Network("64:ff9b::/96")
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.I)
-_PAIR = re.compile(r"(?<=[?&])([^\s=&?'\"<>]+)=([^\s&'\"<>]+)")  # of a piece of a URL, such as its file's name
+_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>]+", re.I)
+_PAIR = re.compile(r"(?<=[?&])([^\s=&?'\"<>]+)=([^\s&'\"<>]*[^\s&'\"<>:;,.)])")  # of a piece of a URL
 
 Resolve = Callable[[str], Iterable[str]]
 """Host name -> the addresses it stands for."""
@@ -155,8 +157,11 @@ def _origin(url: str) -> tuple[str, str, int] | None:
 # ---- writing URLs down -----------------------------------------------------------------------------------------------
 
 
-def redact(url: str) -> str:
-    """The URL without its secrets: user and password, token-like query values, the fragment."""
+def redact(url: str, *, path: bool = True) -> str:
+    """The URL without its secrets: user and password, token-like query values and parts of the path, the fragment.
+
+    path   False leaves the path as it is: to tell addresses apart, not to show them
+    """
     try:
         parts = urlsplit(url.strip())
         query = parse_qsl(parts.query, keep_blank_values=True)
@@ -165,8 +170,25 @@ def redact(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     shown = [(name, HIDDEN if value and _is_secret(name, value) else value) for name, value in query]
     return urlunsplit(
-        (parts.scheme, (HIDDEN + at if user else "") + host, parts.path, urlencode(shown, safe="*/:"), "")
+        (
+            parts.scheme,
+            (HIDDEN + at if user else "") + host,
+            _redact_path(parts.path) if path else parts.path,
+            urlencode(shown, safe="*/:"),
+            "",
+        )
     )
+
+
+def _redact_path(path: str) -> str:
+    for secret in _secrets_of_path(path):
+        path = path.replace(f"/{secret}", f"/{HIDDEN}")
+    return path
+
+
+def _secrets_of_path(path: str) -> list[str]:
+    """What comes after a place that is called private, and what looks like a token; a UUID is a name like any other."""
+    return [found for pattern in (_SECRET_PLACE, _SECRET_SEGMENT) for found in pattern.findall(path) if found != HIDDEN]
 
 
 def redact_text(text: str) -> str:
@@ -185,6 +207,7 @@ def secrets_of(url: str) -> list[str]:
     user, _, _ = parts.netloc.rpartition("@")
     raw = [(name, value) for name, _, value in (pair.partition("=") for pair in parts.query.split("&"))]
     values = [value for name, value in raw if _is_secret(name, value)] + user.split(":")
+    values += [form for token in _secrets_of_path(parts.path) for form in (token, token.partition(".")[0])]
     found = {form for value in values for form in (value, unquote(value)) if len(form) >= SHORTEST_SECRET}
     return sorted(found, key=len, reverse=True)
 

@@ -26,7 +26,7 @@ def from_feed(text: str) -> tuple[Chapter, ...]:
 
 
 def from_file(chapters: Iterable[Mapping[str, Any]]) -> tuple[Chapter, ...]:
-    """Those inside an audio file, as `audio.parse_tags` tells them; an encoder's delay may let the first begin early."""
+    """Those inside an audio file, as `audio.parse_tags` tells them; an encoder's delay may begin before zero."""
     return _in_order(
         (chapter.get("title"), max(0.0, chapter["start_s"]), max(0.0, chapter.get("end_s") or 0.0))
         for chapter in chapters

@@ -291,9 +291,9 @@ def _guid(entry: Any) -> str:
 def _identity(guid: str, href: str, address: str) -> str:
     """The guid; one that is short says little outside its feed; without any, the address without its secrets."""
     if not guid:
-        return redact(href)
+        return redact(href, path=False)
     if len(guid) >= SHORT_GUID:
-        return redact(guid) if guid.startswith(("http://", "https://")) else guid
+        return redact(guid, path=False) if guid.startswith(("http://", "https://")) else guid
     parts = urlsplit(address)
     return f"{parts.hostname}{parts.path} {guid}"
 

@@ -28,6 +28,7 @@ from shared.schemas import (
     GuestGuess,
     IngestRequest,
     IngestResult,
+    KnownItem,
     Lineage,
     MadeFrom,
     Recording,
@@ -44,11 +45,24 @@ FLAC, MP3, PEAKS = "audio/flac", "audio/mpeg", "application/octet-stream"
 
 def keep(brought: Brought, show: Show, wishes: Source, job: JobContext, store: Store, engine: Engine) -> IngestResult:
     """A file becomes a recording, audio or a published transcript; the same content again is the same recording."""
+    known = _known_at_its_site(brought, show, store)
+    if known is not None:
+        return _result(store, known, job)
     refuse_erased(brought.recording_id, show, wishes, store)
     text = text_of(brought.path)
     if text is not None:
         return _keep_transcript(published.parse(text), brought, show, wishes, job, store)
     return _keep_audio(brought, show, wishes, job, store, engine)
+
+
+def _known_at_its_site(brought: Brought, show: Show, store: Store) -> str | None:
+    """Key of the recording that this video of a site became before: the site may send other bytes of it by now."""
+    marker = keys.item(show.slug, keys.item_id(brought.identity))
+    if brought.metadata.get("site", "Generic") == "Generic" or not store.exists(marker):
+        return None
+    key = keys.recording(show.slug, load(store, marker, KnownItem).recording)
+    same = key == keys.recording(show.slug, brought.recording_id)
+    return key if not same and store.exists(key) else None
 
 
 def refuse_erased(recording_id: str, show: Show, wishes: Source, store: Store) -> None:

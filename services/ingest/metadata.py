@@ -56,7 +56,7 @@ def from_info(info: Mapping[str, Any], hide: Hide) -> dict[str, Any]:
     """The part of yt-dlp's info dictionary that is worth keeping; missing fields are left out."""
     found: dict[str, Any] = {}
     for ours, theirs in (("title", "title"), ("uploader", "uploader"), ("site", "extractor_key"), ("site_id", "id")):
-        if value := info.get(theirs):
+        if (value := info.get(theirs)) and not (ours == "site_id" and _is_plain_file(info)):
             found[ours] = clean(hide(str(value)), MAX_TITLE)
     if description := info.get("description"):
         found["description"] = hide(str(description))[:MAX_TEXT]
@@ -67,6 +67,11 @@ def from_info(info: Mapping[str, Any], hide: Hide) -> dict[str, Any]:
     if chapters := info.get("chapters"):
         found["chapters"] = [_chapter(chapter) for chapter in chapters[:MAX_CHAPTERS]]
     return found
+
+
+def _is_plain_file(info: Mapping[str, Any]) -> bool:
+    """Whether no site stands behind it: its id is then a piece of the address, with its secrets."""
+    return info.get("extractor_key") == "Generic"
 
 
 def published_on(info: Mapping[str, Any]) -> date | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,9 @@ from shared.errors import (
     BadAudioError,
     BadInputError,
     ConflictError,
+    DiaryError,
     EngineFailedError,
+    NoSpaceError,
     NotFoundError,
     SourceUnavailableError,
     TooSlowError,
@@ -32,25 +34,30 @@ from shared.schemas import (
     FailedItem,
     KnownItem,
     LastRefresh,
+    Recording,
     RefreshRequest,
     RefreshResult,
     Show,
     Source,
     SourceSecret,
     Subscription,
+    now,
 )
 from shared.store import Store, create_manifest, load, point
 
 T = TypeVar("T")
 
-OF_THE_ITEM = (BadInputError, ConflictError, SourceUnavailableError, EngineFailedError)
+OF_THE_ITEM = (BadInputError, ConflictError, SourceUnavailableError, EngineFailedError, NoSpaceError)
 """What may be wrong with one item while the others are fine."""
+OF_ALL = (SourceUnavailableError, EngineFailedError, NoSpaceError, TooSlowError)
+"""What is not the item's own fault when it happens several times in a row."""
 SETTLED = (BadAudioError, TooSlowError, ConflictError)
 """What another try does not change."""
 TRIES = 3
 TROUBLES_IN_A_ROW = 5
 """Items of a site that may fail one after the other before the rest is left for the next time."""
 LONGEST_WAIT_S = 300.0
+NOT_TRIED = "{} more were not tried: too many failed in a row; refresh again later"
 
 
 @dataclass(frozen=True)
@@ -79,14 +86,18 @@ def refresh(
     last = _last(this)
     catalogue = _look(this, last)
     if catalogue.unchanged and last is not None:
-        return last.result.model_copy(update={"new": 0, "hours": 0.0, "bytes": 0, "recordings": (), "failed": ()})
-    choices = _choose(this, catalogue, last)
+        return _nothing_new(this, last)
+    known = _known(this, catalogue)
+    choices = _choose(this, catalogue, known, last)
     if request.dry_run:
         return selection.summary(catalogue, choices, this.subscription, dry_run=True)
-    failed = _bring_all(this, [choice for choice in choices if choice.found.state == "new"])
+    new = _untried_first([choice for choice in choices if choice.found.state == "new"], last)
+    failed, untried = _bring_all(this, new)
     failed += _still_hopeless(last, choices)
-    made = _made_by(this, choices)
+    made = _made_by(this, choices, known)
     result = selection.summary(catalogue, choices, this.subscription, dry_run=False, recordings=made, failed=failed)
+    if untried:
+        result = result.model_copy(update={"warnings": (*result.warnings, NOT_TRIED.format(untried))})
     _write_down(this, catalogue, result)
     return result
 
@@ -130,18 +141,42 @@ def _address(this: Round) -> str:
         ) from error
 
 
-def _choose(this: Round, catalogue: Catalogue, last: LastRefresh | None) -> list[Choice]:
+def _nothing_new(this: Round, last: LastRefresh) -> RefreshResult:
+    """The result for a feed that is as it was; a job that was killed after its last write still names what it made."""
+    made = tuple(name for name in last.result.recordings if _is_ours(this, name))
+    known = last.result.known + last.result.new
+    result = last.result.model_copy(
+        update={"new": 0, "known": known, "hours": 0.0, "bytes": 0, "recordings": made, "failed": ()}
+    )
+    _write_last(this, last.model_copy(update={"result": result, "at": now()}))
+    return result
+
+
+def _is_ours(this: Round, recording: str) -> bool:
+    key = keys.recording(this.show.slug, recording)
+    return this.store.exists(key) and load(this.store, key, Recording).lineage.job == this.job.id
+
+
+def _known(this: Round, catalogue: Catalogue) -> dict[str, KnownItem]:
+    """The markers of all items that became a recording, by item id."""
     ids = {selection.id_of(item, catalogue.kind, this.subscription.id) for item in catalogue.items}
     stored = [key for key in this.store.list(keys.items(this.show.slug)) if _name(key) in ids]
     known = {}
     for done, key in enumerate(stored):
         this.job.check()
         this.job.progress("looking up what is known", done, len(stored), "items")
-        known[_name(key)] = load(this.store, key, KnownItem).recording
+        known[_name(key)] = load(this.store, key, KnownItem)
+    return known
+
+
+def _choose(
+    this: Round, catalogue: Catalogue, known: Mapping[str, KnownItem], last: LastRefresh | None
+) -> list[Choice]:
     erased = [_name(key) for key in this.store.list(keys.tombstones(this.show.slug))]
     hopeless = {} if this.request.retry or last is None else _hopeless(last)
     longest_s = this.settings.max_duration_s
-    return selection.choose(catalogue, this.subscription, known, erased, hopeless, longest_s)
+    became = {name: marker.recording for name, marker in known.items()}
+    return selection.choose(catalogue, this.subscription, became, erased, hopeless, longest_s)
 
 
 def _name(key: str) -> str:
@@ -158,14 +193,18 @@ def _still_hopeless(last: LastRefresh | None, choices: list[Choice]) -> list[Fai
     return [failed for failed in last.result.failed if failed.id in skipped and not failed.again] if last else []
 
 
-def _made_by(this: Round, choices: list[Choice]) -> list[str]:
-    """Recordings that this very job made, also before it was killed and taken up again."""
+def _made_by(this: Round, choices: list[Choice], known: Mapping[str, KnownItem]) -> list[str]:
+    """Recordings that this very job made, also before it was killed and taken up again.
+
+    known   the markers that were there before; only those of new items are looked up now
+    """
     made = []
     for choice in choices:
-        marker = keys.item(this.show.slug, choice.found.id)
-        if choice.found.state in ("new", "known") and this.store.exists(marker):
-            known = load(this.store, marker, KnownItem)
-            made += [known.recording] if known.job == this.job.id else []
+        marker = known.get(choice.found.id)
+        key = keys.item(this.show.slug, choice.found.id)
+        if choice.found.state == "new" and this.store.exists(key):
+            marker = load(this.store, key, KnownItem)
+        made += [marker.recording] if marker is not None and marker.job == this.job.id else []
     return [name for name in dict.fromkeys(made) if this.store.exists(keys.recording(this.show.slug, name))]
 
 
@@ -176,32 +215,50 @@ def _write_down(this: Round, catalogue: Catalogue, result: RefreshResult) -> Non
         etag=catalogue.etag,
         modified=catalogue.modified,
     )
+    _write_last(this, last)
+
+
+def _write_last(this: Round, last: LastRefresh) -> None:
     point(this.store, keys.refresh(this.show.slug, this.subscription.id), last.model_dump_json().encode())
 
 
 # ---- its new items ---------------------------------------------------------------------------------------------------
 
 
-def _bring_all(this: Round, new: list[Choice]) -> list[FailedItem]:
-    """Each new item in turn. A site that fails again and again is left alone until the next refresh."""
+def _untried_first(new: list[Choice], last: LastRefresh | None) -> list[Choice]:
+    """What failed the last time comes last: a few that always fail never keep the others from their turn."""
+    failed = {item.id for item in last.result.failed} if last is not None else set()
+    return sorted(new, key=lambda choice: choice.found.id in failed)
+
+
+def _bring_all(this: Round, new: list[Choice]) -> tuple[list[FailedItem], int]:
+    """Each new item in turn. A site that fails again and again is left alone until the next refresh.
+
+    returns   what failed, and how many were not tried any more
+    """
     failed: list[FailedItem] = []
     troubles = 0
     for number, choice in enumerate(new):
         this.job.check()
+        if troubles >= TROUBLES_IN_A_ROW:
+            return failed, len(new) - number
         place = Place(this.job, number, len(new), choice.found.title)
         place.progress("starting")
-        if troubles >= TROUBLES_IN_A_ROW:
-            failed.append(_failure(choice, "not tried: the site failed too often; refresh again later", again=True))
-            continue
         try:
             _bring_patiently(this, choice, place)
             troubles = 0
         except OF_THE_ITEM as error:
-            troubles = troubles + 1 if isinstance(error, SourceUnavailableError) else 0
+            troubles = troubles + 1 if isinstance(error, OF_ALL) else 0
+            troubles = TROUBLES_IN_A_ROW if _asked_s(error) > LONGEST_WAIT_S else troubles
             failed.append(_failure(choice, str(error), again=not isinstance(error, SETTLED)))
         if number + 1 < len(new):
             _wait(this.settings.pause_s, place, "being polite to the site")
-    return failed
+    return failed, 0
+
+
+def _asked_s(error: DiaryError) -> float:
+    """Seconds that a site asks to wait; 0 if it does not."""
+    return getattr(error, "retry_after_s", None) or 0.0
 
 
 def _failure(choice: Choice, problem: str, *, again: bool) -> FailedItem:
@@ -209,15 +266,18 @@ def _failure(choice: Choice, problem: str, *, again: bool) -> FailedItem:
 
 
 def _bring_patiently(this: Round, choice: Choice, place: Place) -> None:
-    """A site that is busy says how long to wait; without a word we wait longer each time."""
+    """A site that is busy says how long to wait; without a word we wait longer each time.
+
+    One that asks for more than LONGEST_WAIT_S is not asked again before the next refresh.
+    """
     patience = Patience()
     while True:
         try:
             return _bring_one(this, choice, place)
         except (SourceUnavailableError, EngineFailedError) as error:
-            if not patience.bears(error) or patience.tries >= TRIES:
+            asked_s = _asked_s(error)
+            if not patience.bears(error) or patience.tries >= TRIES or asked_s > LONGEST_WAIT_S:
                 raise
-            asked_s = getattr(error, "retry_after_s", None)
             _wait(min(asked_s or patience.pause_s, LONGEST_WAIT_S), place, str(error))
 
 

@@ -52,7 +52,9 @@ def erasures(store: Store, memories: Memories) -> JobRoute:
         pipeline.demand_show(store, request.show)
         erasure.demand_idle(store, memories, request)
 
-    return JobRoute(None, ERASE, EraseRequest, partial(erasure.run, store=store, memories=memories), demand)
+    return JobRoute(
+        None, ERASE, EraseRequest, partial(erasure.run, store=store, memories=memories), demand, Access.ADMIN
+    )
 
 
 def erasures_door(store: Store, memories: Memories, route: JobRoute) -> APIRouter:
@@ -75,7 +77,7 @@ def erasures_door(store: Store, memories: Memories, route: JobRoute) -> APIRoute
         token: Token = Depends(editor),
         idempotency_key: str | None = Header(default=None),
     ) -> Job:
-        """Erase a recording for good: audio, transcripts, what is known of it; follow the job at its links."""
+        """Erase a recording for good: audio, transcripts, what is known of it; for admins, as it removes things."""
         body = EraseRequest(show=show, recording=name, reason=reason)
         return queue(route, body, request, response, token, idempotency_key)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -180,6 +180,7 @@ def make_transcript(
     elif no_wait:
         raise typer.BadParameter("--host-is needs the transcript first: leave out --no-wait")
     else:
+        answer(host_is)  # a wrong one is said before the work
         carry_out("/v1/transcripts", request)
         set_host(show, recording, host_is, as_json)
 
@@ -187,7 +188,7 @@ def make_transcript(
 def without_transcript(show: str) -> list[str]:
     """Ids of a show's recordings that nobody has transcribed."""
     with studio() as client:
-        recordings = client.call("GET", f"/v1/shows/{show}/recordings").json()
+        recordings = [one for one in client.call("GET", f"/v1/shows/{show}/recordings").json() if one.get("working")]
         done = {one["recording"] for one in client.call("GET", f"/v1/shows/{show}/transcripts").json()}
     return [one["id"] for one in recordings if one["id"] not in done]
 
@@ -200,8 +201,17 @@ def set_host(
     as_json: Json = False,
 ) -> None:
     """Say who the host is; the voice is then recognised in other recordings."""
-    who = {"speaker": host_is} if host_is.startswith("S") else {"at_s": float(host_is)}
-    order("/v1/hosts", {"show": show, "recording": recording, **who}, as_json=as_json)
+    order("/v1/hosts", {"show": show, "recording": recording, **answer(host_is)}, as_json=as_json)
+
+
+def answer(host_is: str) -> dict[str, Any]:
+    """`S2` is a speaker's label, `12.5` a second. raises BadParameter"""
+    if host_is.startswith("S"):
+        return {"speaker": host_is}
+    try:
+        return {"at_s": float(host_is)}
+    except ValueError as error:
+        raise typer.BadParameter(f"--host-is {host_is!r} is neither a speaker such as S1 nor a second") from error
 
 
 @datasets.command("build")

@@ -200,7 +200,9 @@ def _say_refresh(found: dict[str, Any]) -> None:
     if found["failed"]:
         table = Table("title", "what to do", "next refresh")
         for item in found["failed"]:
-            table.add_row(escape(item["title"]), escape(item["problem"]), "tries again" if item["again"] else "only with --retry")
+            table.add_row(
+                escape(item["title"]), escape(item["problem"]), "tries again" if item["again"] else "only with --retry"
+            )
         out.print(table)
     _warn(found)
 

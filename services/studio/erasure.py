@@ -7,7 +7,7 @@ last. The tombstone comes first; from then on ingest refuses the same content.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
@@ -32,7 +32,7 @@ from shared.schemas import (
     Tombstone,
     now,
 )
-from shared.store import Store, load, parse, point, put_blob
+from shared.store import Store, load, point, put_blob, revise
 
 R = TypeVar("R", bound=BaseModel)
 M = TypeVar("M", Adapter, Episode)
@@ -98,7 +98,8 @@ class EraseResult(Record):
 def preview(store: Store, memories: Memories, show: str, recording: str) -> Erasure:
     """raises   NotFoundError for an unknown recording; ServiceUnavailableError while a service is away"""
     found = traces.read(store, show, recording)
-    remembered = memories.carry_out(found.forgetting(dry_run=True))
+    items = traces.items_of(store, show, recording)
+    remembered = memories.carry_out(found.forgetting(dry_run=True, items=items))
     going, named = found.going, dict.fromkeys(blob.key for blob in found.own)
     return Erasure(
         show=show,
@@ -189,7 +190,8 @@ def _pause(job: JobContext) -> None:
 def forget(store: Store, memories: Memories, request: EraseRequest, job: JobContext) -> dict[str, int]:
     job.progress("forgetting its jobs")
     found = traces.read(store, request.show, request.recording)
-    answers = memories.carry_out(found.forgetting(dry_run=False))
+    items = traces.items_of(store, request.show, request.recording)
+    answers = memories.carry_out(found.forgetting(dry_run=False, items=items))
     return {answer.service: len(answer.ended) for answer in answers}
 
 
@@ -209,7 +211,7 @@ def withdraw(store: Store, request: EraseRequest, job: JobContext) -> dict[str, 
         elif folder == "adapters":
             going += withdraw_adapter(store, key, request.recording)
         else:
-            rewrite(store, key, Episode, lambda known: _marked(known, request.recording))
+            revise(store, key, Episode, lambda known: _marked(known, request.recording))
     for key in found.checkpoints:
         going += [blob.key for blob in found.blobs[key]] + [key]
     for key in going:
@@ -226,7 +228,7 @@ def withdraw_dataset(store: Store, key: str, request: EraseRequest, examples: li
         keep_absences(
             store, Absences(schema_version=2, show=request.show, why="withdrawn", keys=tuple(sorted(examples)))
         )
-    rewrite(store, key, Dataset, lambda known: withdrawn_dataset(known, request.recording, others))
+    revise(store, key, Dataset, lambda known: withdrawn_dataset(known, request.recording, others))
     return examples
 
 
@@ -242,26 +244,12 @@ def withdraw_adapter(store: Store, key: str, recording: str) -> list[str]:
             store.delete(known.files[CARD].key)  # before it is named no more: a repeat would not find it
         return marked.model_copy(update={"files": {**known.files, CARD: card}})
 
-    rewrite(store, key, Adapter, change)
+    revise(store, key, Adapter, change)
     return []
 
 
 def _marked(known: M, recording: str) -> M:
     return known.model_copy(update={"source_withdrawn": withdrawn(known.source_withdrawn, recording)})
-
-
-def rewrite(store: Store, key: str, record: type[R], change: Callable[[R], R]) -> None:
-    """Change a stored record by compare-and-swap; one that would stay the same is not written."""
-    while True:
-        data, tag = store.read(key)
-        known = parse(data, key, record)
-        changed = change(known)
-        if changed == known:
-            return
-        try:
-            return store.replace(key, changed.model_dump_json().encode(), tag)
-        except ConflictError:
-            continue
 
 
 # ---- the recording itself --------------------------------------------------------------------------------------------
@@ -307,8 +295,9 @@ def clear_refreshes(store: Store, found: Traces) -> None:
     titles = {found.recording.title, found.as_edited.title}
     told = found.recording.metadata.get("title")
     titles |= {told} if isinstance(told, str) else set()
+    items = traces.items_of(store, found.recording.show, found.recording.id)
     for key in store.list(keys.refreshes(found.recording.show)):
-        rewrite(store, key, LastRefresh, lambda known: withdrawn_refresh(known, found.recording.id, titles))
+        revise(store, key, LastRefresh, lambda known: withdrawn_refresh(known, found.recording.id, titles, items))
 
 
 def sweep(store: Store, show: str, recording: str) -> None:

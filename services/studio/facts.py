@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shared import keys, recordings
 from shared.errors import ArtifactMissingError, BadInputError, ConflictError
 from shared.schemas import ExcludedSpan, Record, Recording, RecordingChanges, RecordingEdits, ShortText, Show
 from shared.service import actor_of, editor
-from shared.store import Store, create_manifest, parse
+from shared.store import Store, create_manifest, revise
 from shared.tokens import Access, Token
-
-R = TypeVar("R", bound=BaseModel)
 
 MOST_SPANS = 500
 
@@ -106,21 +103,3 @@ def checked_spans(spans: tuple[GivenSpan, ...], recording: Recording) -> tuple[E
         span if span in recording.excluded_spans else span.model_copy(update={"found_by": "person"}) for span in given
     ]
     return tuple(sorted(kept, key=lambda span: (span.start_s, span.end_s)))
-
-
-def revise(store: Store, key: str, record: type[R], change: Callable[[R], R]) -> R:
-    """Change a stored record by compare-and-swap, over and over until nobody was faster; returns what is stored.
-
-    raises   ArtifactMissingError, and whatever `change` raises
-    """
-    while True:
-        data, tag = store.read(key)
-        known = parse(data, key, record)
-        changed = change(known)
-        if changed == known:
-            return known
-        try:
-            store.replace(key, changed.model_dump_json().encode(), tag)
-        except ConflictError:
-            continue
-        return changed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -27,14 +26,17 @@ def upload_id(now: datetime) -> str:
 
 def load_each(store: Store, found: Iterable[str], record: type[R]) -> list[R]:
     """The records at some keys, without those that were erased since they were listed."""
-    return still_there(lambda key: load(store, key, record), found)
+    return _still_there(store, found, lambda key: load(store, key, record))
 
 
-def still_there(read: Callable[[str], R], found: Iterable[str]) -> list[R]:
+def _still_there(store: Store, found: Iterable[str], read: Callable[[str], R]) -> list[R]:
     records = []
     for key in found:
-        with suppress(ArtifactMissingError):
+        try:
             records.append(read(key))
+        except ArtifactMissingError:
+            if store.exists(key):
+                raise
     return records
 
 
@@ -73,7 +75,7 @@ class Library:
         """Current revision of each recording's transcript."""
         self.show(show)
         heads = [key for key in self._store.list(keys.transcripts(show)) if key.endswith("/head")]
-        return still_there(lambda key: self.transcript(show, key.split("/")[-2]), heads)
+        return _still_there(self._store, heads, lambda key: self.transcript(show, key.split("/")[-2]))
 
     def transcript(self, show: str, recording: str, revision: str | None = None) -> Transcript:
         if revision is None:

@@ -67,7 +67,7 @@ def media_door(store: Store) -> APIRouter:
     def peaks(request: Request, recording: Recording = Depends(wanted)) -> Response:
         """The waveform in audiowaveform's binary format (version 2, 8 bit, 20 points a second)."""
         if recording.peaks is None:
-            raise NotFoundError(f"there is no waveform of {recording.id}; {_AGAIN}")
+            raise NotFoundError(f"there is no waveform of {recording.id}: it came with an earlier version")
         return answer(store, request, recording.peaks, f"the waveform of {recording.id} is not stored; {_AGAIN}")
 
     return router
@@ -83,7 +83,9 @@ def pick(recording: Recording, rendition: Rendition, track: int | None = None) -
     if track is not None:
         return _of_track(recording, rendition, track)
     if rendition == "web" and recording.web is None:
-        raise NotFoundError(f"{recording.id} has no web rendition, it is older than these; {_AGAIN}")
+        raise NotFoundError(
+            f"{recording.id} has no web rendition: it came with an earlier version; ask for rendition=original"
+        )
     found = {"web": recording.web, "original": recording.original, "working": recording.working}[rendition]
     assert found is not None
     return found

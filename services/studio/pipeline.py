@@ -21,6 +21,7 @@ from shared.schemas import (
     IngestResult,
     PipelineRequest,
     PipelineResult,
+    Recording,
     RefreshRequest,
     RefreshResult,
     SetHostRequest,
@@ -29,7 +30,7 @@ from shared.schemas import (
     TranscribeRequest,
     TranscriptResult,
 )
-from shared.store import Store
+from shared.store import Store, load
 
 
 def run(order: PipelineRequest, *, job: JobContext, store: Store, crew: Crew) -> PipelineResult:
@@ -37,7 +38,8 @@ def run(order: PipelineRequest, *, job: JobContext, store: Store, crew: Crew) ->
     demand_show(store, order.show)
 
     recordings = ingest(order, job, crew)
-    spoken = [recording.recording for recording in recordings if recording.has_audio]
+    brought = [recording.recording for recording in recordings if recording.has_audio]
+    spoken = list(dict.fromkeys([*brought, *untranscribed(order, job, store)]))
     transcripts = transcribe(order, spoken, job, crew)
     dataset = crew.ask(job, "dataset", "trainer", "/v1/datasets", dataset_request(order), DatasetResult)
     adapter = crew.ask(job, "train", "trainer", "/v1/adapters", train_request(order, dataset), TrainResult)
@@ -63,6 +65,21 @@ def ingest(order: PipelineRequest, job: JobContext, crew: Crew) -> list[IngestRe
         for result in grown
         for recording in result.recordings
     ]
+
+
+def untranscribed(order: PipelineRequest, job: JobContext, store: Store) -> list[str]:
+    """What earlier refreshes brought and nobody has transcribed yet, for an order that names sources of the show."""
+    if not order.subscriptions:
+        return []
+    return job.step("look for what has no transcript", lambda: without_transcript(store, order.show))
+
+
+def without_transcript(store: Store, show: str) -> list[str]:
+    """Ids of the recordings with audio that have no transcript and are not being erased."""
+    heads = {key.split("/")[-2] for key in store.list(keys.transcripts(show)) if key.endswith("/head")}
+    names = [key.rsplit("/", 1)[1].removesuffix(".json") for key in store.list(keys.recordings(show))]
+    waiting = [name for name in names if name not in heads and not store.exists(keys.tombstone(show, name))]
+    return [name for name in waiting if load(store, keys.recording(show, name), Recording).working is not None]
 
 
 def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, crew: Crew) -> list[TranscriptResult]:

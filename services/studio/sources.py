@@ -12,14 +12,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, SecretStr
 
-from services.studio.facts import revise
 from services.studio.library import load_each
 from services.studio.pipeline import demand_show
 from shared import keys
 from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.schemas import Filters, LastRefresh, Record, RefreshResult, SourceSecret, Subscription
 from shared.service import actor_of, editor, viewer
-from shared.store import Store, create_manifest, load, point
+from shared.store import Store, create_manifest, load, point, revise
 from shared.tokens import Access, Token
 from shared.urls import HIDDEN, check_url, redact
 

@@ -113,7 +113,12 @@ def bar_fields(job: Job) -> dict[str, Any]:
     amount = f"{progress.done:g}/{progress.total:g} {progress.unit}" if progress.total else escape(progress.note)
     if progress.eta_s is not None:
         amount += f", {progress.eta_s:.0f} s left"
-    return {"description": escape(progress.stage), "completed": progress.done, "total": progress.total, "amount": amount}
+    return {
+        "description": escape(progress.stage),
+        "completed": progress.done,
+        "total": progress.total,
+        "amount": amount,
+    }
 
 
 def show_value(value: Any, as_json: bool) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.studio.holdings import Holdings, Named, folder_of, read_manifest, survey
-from services.studio.withdrawal import descendants, guests_in, job_texts, job_words, recording_of
+from services.studio.withdrawal import descendants, guests_in, job_texts, job_words, jobs_of, recording_of
 from shared import keys, recordings
 from shared.errors import NotFoundError
-from shared.schemas import Forgetting, Recording, Tombstone, Transcript, Voiceprint
+from shared.schemas import Forgetting, KnownItem, Recording, Tombstone, Transcript, Voiceprint
 from shared.store import Store, load
+from shared.uploads import facts_of
 
 ERASE = "erase"
 MADE = (keys.datasets, keys.adapters, keys.episodes)
@@ -27,7 +28,8 @@ class Traces:
     transcripts   its revisions and the pointer to the current one
     made          datasets, adapters and episodes that came from it, directly or not
     checkpoints   of runs on such datasets
-    uploads       files that were uploaded with the same content, and not taken over
+    uploads       files that were uploaded with the same content, also in part, and not taken over
+    imports       what imports of the show will name, or would have named before a kill: the tombstone refuses them
     blobs         that nothing needs once it is gone, by the manifest that names them
     held          blobs of it that another manifest names too -> these manifests
     """
@@ -41,6 +43,7 @@ class Traces:
     made: tuple[str, ...]
     checkpoints: tuple[str, ...]
     uploads: tuple[str, ...]
+    imports: tuple[str, ...]
     blobs: Mapping[str, tuple[Named, ...]]
     held: Mapping[str, tuple[str, ...]]
     objects: Mapping[str, int]
@@ -56,7 +59,7 @@ class Traces:
     @property
     def going(self) -> list[str]:
         """Every object that is removed, once; the recording's manifest last."""
-        own = (*self.transcripts, *self.edits, *self.voiceprint, *self.checkpoints, *self.uploads)
+        own = (*self.transcripts, *self.edits, *self.voiceprint, *self.checkpoints, *self.uploads, *self.imports)
         blobs = (named.key for found in self.blobs.values() for named in found)
         return [key for key in dict.fromkeys((*own, *blobs, self.key)) if key in self.objects]
 
@@ -65,12 +68,16 @@ class Traces:
         """Names of the datasets and adapters made from it, as jobs ask for them."""
         return {key.rsplit("/", 1)[1].removesuffix(".json") for key in self.made if folder_of(key) != "episodes"}
 
-    def forgetting(self, *, dry_run: bool) -> Forgetting:
-        """What the services are asked to forget. An erasure's own job holds nothing but ids, and stays."""
+    def forgetting(self, *, dry_run: bool, items: Collection[str] = ()) -> Forgetting:
+        """What the services are asked to forget. An erasure's own job holds nothing but ids, and stays.
+
+        items   of sources that became this recording, see `items_of`
+        """
         revisions = [key.rsplit("/", 1)[1].removesuffix(".json") for key in self.transcripts if key.endswith(".json")]
         return Forgetting(
             show=self.recording.show,
-            words=job_words(self.recording, revisions, [blob.sha256 for blob in self.own]),
+            jobs=jobs_of(self.recording),
+            words=(*job_words(self.recording, revisions, [blob.sha256 for blob in self.own]), *sorted(items)),
             texts=job_texts(self.recording, self.as_edited),
             spare=(ERASE,),
             dry_run=dry_run,
@@ -87,9 +94,10 @@ def read(store: Store, show: str, recording_id: str) -> Traces:
     manifests = {name: read_manifest(store, name) for prefix in MADE for name in _manifests(store, prefix(show))}
     made = descendants(recording_id, manifests)
     checkpoints = checkpoints_of(store, show, [manifests[name]["id"] for name in made if folder_of(name) == "datasets"])
+    imports = imports_of(store, holdings, key)
     leaving = {key, *checkpoints, *(name for name in made if folder_of(name) == "datasets")}
     emptied = {name for name, manifest in manifests.items() if folder_of(name) == "datasets" and is_withdrawn(manifest)}
-    blobs, held = free_blobs(holdings, leaving, emptied)
+    blobs, held = free_blobs(holdings, leaving, emptied | {*imports})
     edits, voice = keys.edits(show, recording_id), keys.voiceprint(show)
     return Traces(
         recording=recording,
@@ -101,6 +109,7 @@ def read(store: Store, show: str, recording_id: str) -> Traces:
         made=tuple(made),
         checkpoints=tuple(checkpoints),
         uploads=tuple(uploads_like(store, holdings, holdings.named.get(key, ()))),
+        imports=tuple(imports),
         blobs=blobs,
         held=held,
         objects={name: stored.bytes for name, stored in holdings.objects.items()},
@@ -139,12 +148,25 @@ def checkpoints_of(store: Store, show: str, datasets: Collection[str]) -> list[s
     return [key for key in found if read_manifest(store, key).get("dataset") in datasets]
 
 
+def items_of(store: Store, show: str, recording_id: str) -> set[str]:
+    """Ids of the sources' items that became a recording: a preview tells the title that an item has there."""
+    markers = store.list(keys.items(show))
+    found = [key for key in markers if load(store, key, KnownItem).recording == recording_id]
+    return {key.rsplit("/", 1)[1].removesuffix(".json") for key in found}
+
+
+def imports_of(store: Store, holdings: Holdings, recording: str) -> list[str]:
+    """Marks of imports whose file holds a recording: running ones, and what a kill has left of one."""
+    found = [key for key in holdings.named if key.startswith(keys.IMPORTS)]
+    return [key for key in found if recording in {one["key"] for one in read_manifest(store, key).get("entries", ())}]
+
+
 def free_blobs(
     holdings: Holdings, leaving: Collection[str], emptied: Collection[str]
 ) -> tuple[dict[str, tuple[Named, ...]], dict[str, tuple[str, ...]]]:
     """Blobs that only manifests in `leaving` name, by manifest; and those that others name too, with these.
 
-    emptied   datasets without examples: what they name is gone, or held by others
+    emptied   what names blobs in vain: datasets without examples, imports that will be refused
     """
     holders: dict[str, set[str]] = defaultdict(set)
     for holder, named in holdings.named.items():
@@ -168,19 +190,36 @@ def uploads_like(store: Store, holdings: Holdings, blobs: Iterable[Named]) -> li
         if key.startswith(keys.UPLOADS):
             pieces[key.split("/")[1]].append(key)
     found: list[str] = []
-    for upload in pieces.values():
+    for name, upload in pieces.items():
         parts = [key for key in sorted(upload) if not key.endswith("/upload.json")]
         size = sum(holdings.objects[key].bytes for key in parts)
-        if size in sizes and (size, _sha256(store, parts)) in wanted:
+        whole = size in sizes and (size, _sha256(_chunks(store, parts))) in wanted
+        if whole or _is_beginning(store, holdings, keys.upload(name), parts, size, blobs):
             found += upload
     return found
 
 
-def _sha256(store: Store, parts: Iterable[str]) -> str:
-    digest = hashlib.sha256()
+def _is_beginning(
+    store: Store, holdings: Holdings, upload: str, parts: Sequence[str], size: int, blobs: Iterable[Named]
+) -> bool:
+    """Whether an upload that is not finished is the beginning of one of the blobs."""
+    facts = facts_of(store, upload)
+    alike = [blob for blob in blobs if facts and facts.bytes == blob.bytes > size and blob.key in holdings.objects]
+    if not alike or not size:
+        return False
+    came = _sha256(_chunks(store, parts))
+    return any(_sha256(store.stream(blob.key, 0, size)) == came for blob in alike)
+
+
+def _chunks(store: Store, parts: Iterable[str]) -> Iterator[bytes]:
     for key in parts:
-        for chunk in store.stream(key):
-            digest.update(chunk)
+        yield from store.stream(key)
+
+
+def _sha256(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
     return digest.hexdigest()
 
 

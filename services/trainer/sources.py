@@ -18,7 +18,9 @@ def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list
     """
     recordings = sorted(set(request.recordings)) or transcribed_recordings(store, request.show)
     if not recordings:
-        raise BadInputError(f"show {request.show} has no transcript yet; add recordings with `diary recordings add`")
+        raise BadInputError(
+            f"show {request.show} has no transcript yet; make them with `diary transcripts make {request.show}`"
+        )
     sources = []
     for done, recording_id in enumerate(recordings):
         job.check()

@@ -85,3 +85,11 @@ def test_addresses_do_not_show_in_what_is_printed():
     )
 
     assert "s3cret" not in repr(item)
+
+
+def test_an_item_whose_date_cannot_be_read_stays_where_it_is_listed_and_the_others_are_sorted():
+    days = {"a": date(2026, 1, 1), "b": None, "c": date(2026, 3, 1), "d": date(2026, 2, 1)}
+    items = [Item(identity=name, url="", title=name, published_on=day) for name, day in days.items()]
+
+    assert [item.title for item in catalogue.newest_first(items)] == ["c", "d", "a", "b"]
+    assert [item.title for item in catalogue.newest_first(reversed(items))] == ["c", "b", "d", "a"]

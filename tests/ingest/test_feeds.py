@@ -113,11 +113,11 @@ def test_addresses_that_only_their_secrets_tell_apart_are_two_episodes():
     assert [episode.identity for episode in parse(rss(*(item(1, sound=sound) for sound in sounds))).items] == sounds
 
 
-def test_items_come_newest_first_where_all_have_a_date_and_as_listed_where_not():
+def test_items_come_newest_first_and_one_without_a_date_stays_beside_the_one_before_it():
     dated = [item(1, day="Mon, 02 Nov 2026"), item(2, day="Tue, 03 Nov 2026"), item(3, day="Sun, 01 Nov 2026")]
 
     assert [episode.title for episode in parse(rss(*dated)).items] == ["Talk 2", "Talk 1", "Talk 3"]
-    assert [episode.title for episode in parse(rss(*dated, item(4))).items] == ["Talk 1", "Talk 2", "Talk 3", "Talk 4"]
+    assert [episode.title for episode in parse(rss(*dated, item(4))).items] == ["Talk 2", "Talk 1", "Talk 3", "Talk 4"]
 
 
 def test_entries_without_sound_are_left_out_with_their_number():

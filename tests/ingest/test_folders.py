@@ -55,3 +55,12 @@ def test_a_file_that_changed_is_another_item_and_one_that_went_is_said(root: Pat
     (root / "other/c.mp3").unlink()
     with pytest.raises(BadInputError, match="not in the folder any more"):
         folders.path_of(str(root), before)
+
+
+def test_a_name_that_is_not_utf8_is_left_out_with_a_warning_and_stops_nobody(root: Path):
+    Path(os.fsdecode(bytes(root / "talks") + b"/caf\xe9.mp3")).write_bytes(b"x")
+
+    catalogue = folders.look(str(root), "talks", 100)
+
+    assert len(catalogue.items) == 2
+    assert "left out 1 whose name is not UTF-8" in catalogue.warnings[0]

@@ -55,3 +55,7 @@ def test_the_other_speaker_of_a_published_transcript_is_the_guest():
     found = guess("Bread", "", (), host="Mara Quill", names=("Mara Quill", "Ben Marsh"))
 
     assert found is not None and (found.name, found.found_in) == ("Ben Marsh", "transcript")
+
+
+def test_what_is_far_too_long_is_no_name():
+    assert guess("Bread", "", (), host="Mara Quill", names=("Mara Quill", "Ben " + "M" * 400)) is None

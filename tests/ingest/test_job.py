@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from services.ingest import job
+from services.ingest.metadata import Downloaded
 from shared import keys
+from shared.engines import Watch
 from shared.errors import (
     BadAudioError,
     BadInputError,
@@ -14,7 +16,7 @@ from shared.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
-from shared.schemas import HostMethod, IngestRequest, Recording, Role, Transcript
+from shared.schemas import HostMethod, IngestRequest, Recording, Role, Tombstone, Transcript
 from shared.store import load
 from tests.fakes import DyingStore, FakeJob, HugeStore, MemoryStore, ScriptedIngestEngine
 
@@ -372,3 +374,43 @@ def test_a_second_import_does_not_undo_a_correction(store: MemoryStore, tmp_path
 
     assert second.new is False
     assert store.get(head) == b"corrected"
+
+
+def test_what_was_erased_comes_back_only_when_asked_and_whole(store: MemoryStore, tmp_path: Path):
+    tombstone = keys.tombstone("lamplight", recording_id(AUDIO))
+    store.objects[tombstone] = Tombstone(recording=recording_id(AUDIO), by="tester").model_dump_json().encode()
+
+    def add(name: str, engine: ScriptedIngestEngine, **wishes: bool) -> None:
+        request = UPLOAD.model_copy(update=wishes)
+        the_job = FakeJob(folder(tmp_path, name), name)
+        job.run(request, job=the_job, store=uploaded(store, AUDIO), downloads=tmp_path / "d", engine=engine)
+
+    with pytest.raises(ConflictError, match="--again"):
+        add("a", ScriptedIngestEngine())
+    with pytest.raises(BadAudioError):
+        add("b", ScriptedIngestEngine(fails=BadAudioError("silent")), again=True)
+    assert store.exists(tombstone), "nothing came back"
+    add("c", ScriptedIngestEngine(), again=True)
+
+    assert not store.exists(tombstone)
+    assert store.exists(keys.recording("lamplight", recording_id(AUDIO)))
+
+
+def test_a_video_that_a_site_sends_with_other_bytes_is_the_recording_that_it_was(store: MemoryStore, tmp_path: Path):
+    class Site(ScriptedIngestEngine):
+        def download(self, url: str, folder: Path, job: Watch) -> Downloaded:
+            found = super().download(url, folder, job)
+            return found.model_copy(update={"metadata": {**found.metadata, "site": "Youtube", "site_id": "v1"}})
+
+    request = IngestRequest(show="lamplight", url="https://video.example/v1")
+    results = []
+    for number, data in enumerate((AUDIO, AUDIO + b" encoded anew")):
+        engine = Site(pages={"https://video.example/v1": data})
+        the_job = FakeJob(folder(tmp_path, f"{number}"), f"job-{number}")
+        results.append(job.run(request, job=the_job, store=store, downloads=tmp_path / "d", engine=engine))
+
+    assert [(result.recording, result.new) for result in results] == [
+        (recording_id(AUDIO), True),
+        (recording_id(AUDIO), False),
+    ]
+    assert len(store.list(keys.recordings("lamplight"))) == 1

@@ -86,3 +86,10 @@ def test_markup_becomes_lines_of_text():
     assert metadata.plain("<p>With <b>Ben</b> &amp; co.</p>\r\n<ul><li>one</li><li>two</li></ul>\x00 <a") == (
         "With Ben & co.\n\none\ntwo\n<a"
     )
+
+
+def test_the_id_of_a_plain_file_is_a_piece_of_its_address_and_is_not_kept():
+    info = {"extractor_key": "Generic", "id": "a.mp3?X-Amz-Signature=abc", "webpage_url": "https://a.example/a.mp3"}
+
+    assert metadata.from_info(info, redact_text) == {"site": "Generic", "url": "https://a.example/a.mp3"}
+    assert redact_text("[generic] a.mp3?X-Amz-Signature=abc&n=1: no") == "[generic] a.mp3?X-Amz-Signature=***&n=1: no"

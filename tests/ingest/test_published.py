@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,29 @@ def test_text_cut_inside_a_letter_at_the_sniffed_length_is_still_text():
 def test_a_transcript_that_cannot_be_read_names_the_fix(text: str, fix: str):
     with pytest.raises(BadInputError, match=fix):
         published.parse(text)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann" + " " * 1_000_000 + "x\nAnn: hello\nBob: hello",
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>hello " + "<" * 1_000_000,
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n<v" + " " * 1_000_000,
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n" + "<v " * 300_000,
+        '{"segments": ' + "[" * 200_000,
+    ],
+    ids=["spaces", "angles", "a voice of spaces", "voices", "nested JSON"],
+)
+def test_a_transcript_made_to_take_for_ever_does_not(text: str):
+    with suppress(BadInputError):
+        published.parse_beside_audio(text)
+
+
+@pytest.mark.parametrize("start", ["NaN", "Infinity", "-3", "9" * 400])
+def test_a_json_transcript_with_impossible_times_is_refused(start: str):
+    with pytest.raises(BadInputError, match="no JSON transcript"):
+        published.parse_beside_audio(f'{{"segments": [{{"startTime": {start}, "endTime": 5, "body": "Hello"}}]}}')
 
 
 def test_an_unknown_mark_is_a_warning_and_its_turns_are_kept():

@@ -13,7 +13,7 @@ from services.ingest.catalogue import Catalogue, Item, TranscriptLink
 from services.ingest.refresh import TROUBLES_IN_A_ROW, refresh
 from services.ingest.settings import Settings
 from shared import keys
-from shared.errors import BadAudioError, NotFoundError, SourceUnavailableError
+from shared.errors import BadAudioError, NoSpaceError, NotFoundError, SourceUnavailableError
 from shared.schemas import (
     Filters,
     LastRefresh,
@@ -159,9 +159,53 @@ def test_a_site_that_fails_again_and_again_is_left_alone(refreshed, monkeypatch)
 
     result = refreshed(engine)
 
-    assert len(result.failed) == 8 and all(one.again for one in result.failed)
+    assert len(result.failed) == TROUBLES_IN_A_ROW and all(one.again for one in result.failed)
     assert engine.calls.count("download") <= 3 * TROUBLES_IN_A_ROW
-    assert "not tried" in result.failed[-1].problem
+    assert "3 more were not tried" in result.warnings[0]
+
+
+def test_some_that_always_fail_do_not_keep_the_others_from_their_turn(store: MemoryStore, refreshed, monkeypatch):
+    monkeypatch.setattr("services.ingest.refresh.LONGEST_WAIT_S", 0.0)
+    items = [item(number) for number in range(1, 9)]
+    engine = engine_with(*items, pages={one.url: SourceUnavailableError("busy") for one in items[:6]})
+
+    refreshed(engine), refreshed(engine)
+
+    assert len(recordings(store)) == 2
+
+
+def test_a_site_that_asks_for_an_hour_is_not_asked_again_before_the_next_refresh(refreshed):
+    items = [item(number) for number in range(1, 4)]
+    engine = engine_with(*items, pages={one.url: SourceUnavailableError("slow down", 3600.0) for one in items})
+
+    result = refreshed(engine)
+
+    assert engine.calls.count("download") == 1 and len(result.failed) == 1
+    assert "2 more were not tried" in result.warnings[0]
+
+
+def test_a_disk_too_small_for_one_does_not_keep_the_others_out(store: MemoryStore, refreshed):
+    large = item(2)
+    engine = engine_with(item(1), large, item(3), pages={large.url: NoSpaceError("there is no room; free some")})
+
+    result = refreshed(engine)
+
+    assert len(recordings(store)) == 2
+    assert [(one.problem, one.again) for one in result.failed] == [("there is no room; free some", True)]
+
+
+def test_one_whose_files_own_chapters_or_transcript_are_nonsense_stops_nobody(store: MemoryStore, refreshed):
+    link = TranscriptLink(url="https://example.org/t.json", media_type="application/json")
+    odd = item(2, chapters_url="https://example.org/c.json", transcripts=(link,))
+    pages: dict[str, bytes | Exception] = {
+        odd.chapters_url: b'{"chapters": [{"startTime": ' + b"9" * 400 + b"}]}",
+        link.url: b'{"segments": [{"startTime": NaN, "endTime": 1, "body": "Hello", "speaker": "Ben Marsh"}]}',
+    }
+
+    result = refreshed(engine_with(item(1), odd, item(3), pages=pages))
+
+    assert result.failed == () and len(recordings(store)) == 3
+    assert [len(one.warnings) for one in recordings(store) if one.title == odd.title] == [2]
 
 
 def test_a_refresh_that_was_killed_goes_on_with_what_has_no_marker(
@@ -199,11 +243,19 @@ def test_a_feed_that_has_not_changed_is_not_read_again_unless_the_filters_have(s
     engine = engine_with(item(1), item(2), etag='"v1"')
     refreshed(engine)
 
-    assert refreshed(engine).found == 2
+    assert [getattr(refreshed(engine), name) for name in ("found", "known", "new")] == [2, 2, 0]
     subscribe(store, filters=Filters(newest=1))
     result = refreshed(engine)
 
     assert result.found == 2 and load(store, keys.refresh("lamplight", "s1"), LastRefresh).filters.newest == 1
+
+
+def test_a_refresh_that_was_killed_after_its_last_write_still_names_what_it_made(store: MemoryStore, refreshed):
+    engine = engine_with(item(1), item(2), etag='"v1"')
+    first, repeated, later = refreshed(engine, "job-a"), refreshed(engine, "job-a"), refreshed(engine, "job-b")
+
+    assert set(repeated.recordings) == set(first.recordings) and len(first.recordings) == 2
+    assert later.recordings == () and engine.calls.count("download") == 2
 
 
 def test_what_was_erased_does_not_come_back_even_under_another_name(store: MemoryStore, refreshed):

@@ -106,6 +106,19 @@ def test_kinds_that_are_spared_and_jobs_of_other_shows_stay(jobs: Jobs):
     assert jobs.get(elsewhere.id).id == elsewhere.id
 
 
+def test_a_title_that_is_an_everyday_word_of_jobs_takes_no_others_along(jobs: Jobs):
+    job = wait(jobs, submit(jobs, Talk(title="Another", recording="r2")))
+
+    for title in ("lamplight", "write", "recording", "words", "done", job.service):
+        assert carry_out(asked("r1", texts=(title,)), jobs).ended == (), title
+
+
+def test_a_title_in_what_a_job_said_last_of_its_progress_is_found(jobs: Jobs):
+    job = wait(jobs, submit(jobs, Talk(title=f"About {SECRET}")))
+
+    assert [found.id for found in carry_out(asked("r1", texts=(SECRET,)), jobs).ended] == [job.id]
+
+
 def test_forgetting_while_jobs_run_harms_none(jobs: Jobs):
     stop = threading.Event()
 

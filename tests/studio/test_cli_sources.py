@@ -115,7 +115,7 @@ def test_the_list_tells_the_last_refresh_and_a_removed_source_is_gone(desk: Desk
     assert "2 new, 1 known, 0 failed" in listed.stdout and "title_pattern With" in listed.stdout
     assert "2 would come" in previewed.stdout
     assert removed["removed"] and as_json(desk.diary("sources", "list", "lamp", "--json")) == []
-    assert again.returncode == 1 and "diary sources add" in again.stderr
+    assert again.returncode == 1 and "diary sources list lamp" in again.stderr
 
 
 def test_bad_filters_are_explained(desk: Desk):

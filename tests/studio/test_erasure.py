@@ -23,10 +23,12 @@ from shared.schemas import (
     Adapter,
     Dataset,
     Episode,
+    FailedItem,
     Forgetting,
     Forgotten,
     FoundItem,
     JobState,
+    KnownItem,
     LastRefresh,
     Lineage,
     Recording,
@@ -38,6 +40,7 @@ from shared.schemas import (
     Voiceprint,
 )
 from shared.store import create_manifest, load, made_from, point, put_blob
+from shared.uploads import Upload
 from tests.fakes import DyingStore, FakeJob, MemoryStore
 from tests.studio.a_show import put_show
 
@@ -181,6 +184,7 @@ def test_bytes_that_another_show_holds_stay(store: MemoryStore, tmp_path: Path):
 
     assert recording.working is not None
     held = {recording.original.key, recording.working.key}
+    assert {one.by for one in told.held} == {("another show",)}
     assert {one.key for one in told.held} == held and all(store.exists(key) for key in held)
     assert not store.exists(keys.recording("lamp", "spoken"))
 
@@ -228,6 +232,7 @@ def test_it_is_refused_while_a_job_works_with_it_naming_the_job(store: MemorySto
         (a_job("write", adapter="lamp.r1.c4"), True),
         (a_job("write", adapter="best"), True),
         (a_job("write", adapter="base"), False),
+        (a_job("refresh", source="s1"), True),
     ],
 )
 def test_jobs_that_read_it_or_what_was_made_of_it_are_in_the_way(job: RememberedJob, blocks: bool):
@@ -247,6 +252,23 @@ def test_services_are_asked_to_forget_by_ids_and_names(store: MemoryStore, tmp_p
     assert not asked.dry_run and asked.spare == ("erase",) and asked.show == "lamp"
     assert {"spoken", "rev1", "order-17.ingest.0", "order-17", recording.original.sha256} <= {*asked.words}
     assert {"Ann on spoken lamps", "Ann again", "spoken"} <= {*asked.texts}
+
+
+def test_what_a_source_called_it_is_forgotten_too(store: MemoryStore, tmp_path: Path):
+    for name, recording in (("i1", "spoken"), ("i7", "spoken"), ("i2", "published")):
+        create_manifest(store, keys.item("lamp", name), KnownItem(recording=recording, job="r1"))
+    failed = FailedItem(id="i7", title="As the feed says", problem="busy", again=True)
+    key = keys.refresh("lamp", "s1")
+    last = load(store, key, LastRefresh)
+    result = last.result.model_copy(update={"failed": (failed,)})
+    store.objects[key] = last.model_copy(update={"result": result}).model_dump_json().encode()
+    remembering = Remembering()
+
+    erase(store, tmp_path, remembering)
+
+    words = {*remembering.asked[-1].words}
+    assert {"i1", "i7"} <= words and "i2" not in words
+    assert found_in(store, [b"As the feed says"]) == []
 
 
 def test_its_own_job_keeps_ids_and_sums_only(store: MemoryStore, tmp_path: Path):
@@ -378,6 +400,49 @@ def test_an_upload_in_pieces_is_known_by_its_content(store: MemoryStore):
     found = traces.read(store, "lamp", "spoken").uploads
 
     assert len(found) == 4 and hashlib.sha256(data).hexdigest() == recording.original.sha256
+
+
+def test_an_upload_that_broke_off_is_known_by_its_beginning(store: MemoryStore):
+    recording = load(store, keys.recording("lamp", "spoken"), Recording)
+    data = store.get(recording.original.key)
+    for name, began in (("its", data[:700]), ("another", b"x" * 700)):
+        store.create(keys.upload_part(keys.upload(name), 0), began)
+        create_manifest(store, keys.upload_facts(keys.upload(name)), Upload(bytes=len(data), by="ann"))
+
+    found = traces.read(store, "lamp", "spoken").uploads
+
+    assert {key.split("/")[1] for key in found} == {"again", "its"}
+
+
+def test_what_an_import_noted_before_a_kill_holds_nothing(store: MemoryStore, tmp_path: Path):
+    secrets = secrets_of(store)
+    stock = take_stock(store, "lamp", "all")
+    store.create(keys.importing("killed"), stock.export.model_dump_json().encode())
+
+    erase(store, tmp_path)
+
+    assert found_in(store, secrets) == [] and store.list(keys.IMPORTS) == []
+
+
+def test_what_is_erased_while_an_import_runs_stays_erased(store: MemoryStore, tmp_path: Path):
+    file, secrets = exported(store), secrets_of(store)
+    without_episodes = {key: data for key, data in store.objects.items() if "/episodes/" not in key}
+
+    class Erasing(MemoryStore):
+        """Where the recording is erased once an import has compared what is here, and begins."""
+
+        def create(self, key: str, data: bytes) -> bool:
+            created = super().create(key, data)
+            if key.startswith(keys.IMPORTS):
+                erase(self, tmp_path)
+            return created
+
+    there = Erasing(without_episodes)
+    with pytest.raises(ConflictError, match="spoken was erased from lamp here"):
+        bring(file, there, tmp_path)
+
+    named = [(key, secret) for key, secret in found_in(there, secrets) if not key.startswith(keys.BLOBS)]
+    assert there.exists(keys.tombstone("lamp", "spoken")) and named == []
 
 
 def test_a_guest_of_another_recording_too_stays_named(store: MemoryStore, tmp_path: Path):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from services.studio.facts import GivenChanges as Changes
-from services.studio.facts import edit_recording, facts_door, revise
+from services.studio.facts import edit_recording, facts_door
 from shared import keys, recordings
 from shared.errors import ArtifactMissingError
 from shared.schemas import ExcludedSpan, Recording, RecordingEdits, Show
-from shared.store import load
+from shared.store import load, revise
 from tests.fakes import MemoryStore
 from tests.studio.a_door import door_of
 from tests.studio.a_show import put_show

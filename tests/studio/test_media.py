@@ -248,13 +248,14 @@ def test_each_speakers_track_can_be_had(door: TestClient, store: Store):
 # ---- what is missing says how to get it ------------------------------------------------------------------------------
 
 
-def test_an_older_recording_says_how_it_comes_by_a_web_rendition(door: TestClient, store: Store):
+def test_a_recording_of_an_earlier_version_has_its_original_only(door: TestClient, store: Store):
     audio = put_blob(store, b"flac", "audio/flac")
     keep(store, original=audio, working=audio)
 
     for path in (AUDIO, PEAKS):
         answer = door.get(path)
-        assert answer.status_code == 404 and "add its file again" in answer.json()["detail"]
+        assert answer.status_code == 404 and "came with an earlier version" in answer.json()["detail"]
+    assert door.get(AUDIO, params={"rendition": "original"}).content == b"flac"
 
 
 def test_a_collected_working_copy_says_how_to_make_it_again(door: TestClient, store: Store, recording: Recording):

@@ -11,6 +11,7 @@ from shared import keys
 from shared.errors import NotFoundError
 from shared.schemas import EpisodeOptions, PipelineRequest, Show, Source
 from tests.fakes import FakeJob, MemoryStore, ScriptedCrew
+from tests.studio.a_show import put_show
 
 SHOW = Show(slug="lamplight", title="The Lamplight Hour", host="Mara Quill")
 
@@ -63,6 +64,20 @@ def test_what_the_shows_sources_have_grown_by_is_transcribed_with_the_rest(store
     assert [request.source for request in asked["refresh"]] == ["s1", "s2"]
     heard = [*asked["transcribe first"], *asked["transcribe"]]
     assert [request.recording for request in heard] == list(result.recordings) == ["rec-a", "rec-b"]
+
+
+def test_what_earlier_refreshes_brought_is_transcribed_too(store: MemoryStore, tmp_path: Path):
+    put_show(store, "lamplight")
+    store.delete(keys.transcript_head("lamplight", "spoken"))
+    store.delete(keys.transcript_head("lamplight", "published"))  # it has no audio
+    crew = ScriptedCrew(grown={"s1": []})
+
+    pipeline.run(order(sources=(), subscriptions=("s1",)), job=FakeJob(tmp_path), store=store, crew=crew)
+
+    assert [request.recording for request in dict(crew.asked)["transcribe first"]] == ["spoken"]
+    assert pipeline.without_transcript(store, "lamplight") == ["spoken"]
+    store.create(keys.tombstone("lamplight", "spoken"), b"{}")
+    assert pipeline.without_transcript(store, "lamplight") == []
 
 
 def test_without_an_episode_the_story_ends_at_the_adapter(store: MemoryStore, tmp_path: Path):

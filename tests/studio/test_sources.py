@@ -200,3 +200,48 @@ def test_who_may_do_what(door):
     assert client.delete(place, headers=people["vi"]).status_code == 403
     assert client.get("/v1/shows/nowhere/sources", headers=people["ed"]).status_code == 404
     assert client.get(f"{PLACE}/s0000000000", headers=people["ed"]).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|aa)*b", "(a?b?){30}c", r"(.*)\1", "a?" * 30 + "a" * 30, ".*x.*x.*x.*y"]
+)
+def test_a_pattern_that_may_take_for_ever_is_refused(door, store: MemoryStore, pattern: str):
+    client, people = door
+
+    reply = client.post(PLACE, json={"address": FEED, "filters": {"title_pattern": pattern}}, headers=people["ed"])
+
+    assert reply.status_code == 422 and "may take for ever" in reply.json()["detail"]
+    assert store.list(keys.sources("lamp")) == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["with .* Ash", r"^ep(isode)? ?\d+", "(Ash|Birch)", r"[^*+]{2,9} \(live\)*", "(?:a|b) .*? c"]
+)
+def test_patterns_that_people_use_are_taken(door, pattern: str):
+    client, people = door
+
+    reply = client.post(PLACE, json={"address": FEED, "filters": {"title_pattern": pattern}}, headers=people["ed"])
+
+    assert reply.status_code == 201, reply.text
+
+
+def test_an_address_that_is_too_long_with_its_secrets_hidden_is_refused(door, store: MemoryStore):
+    client, people = door
+
+    reply = client.post(PLACE, json={"address": f"{FEED}?token=a&q=" + "ä" * 500}, headers=people["ed"])
+
+    assert reply.status_code == 422 and "longer than 2000" in reply.json()["detail"]
+    assert store.list("s") == [keys.show("lamp")]
+
+
+def test_an_unknown_source_is_said_to_be_one(door):
+    client, people = door
+
+    replies = [
+        client.get(f"{PLACE}/s1", headers=people["vi"]),
+        client.patch(f"{PLACE}/s1", json={"filters": {}}, headers=people["ed"]),
+        client.delete(f"{PLACE}/s1", headers=people["ed"]),
+    ]
+
+    assert [reply.status_code for reply in replies] == [404] * 3
+    assert all("there is no source 's1' in lamp" in reply.json()["detail"] for reply in replies)

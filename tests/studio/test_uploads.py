@@ -294,3 +294,17 @@ def test_a_sender_that_falls_silent_frees_its_place(tmp_path: Path, store: Memor
             answer = connection.recv(1000).decode()
 
     assert " 408 " in answer and arrived(store, place.removeprefix("/v1/")) == 5
+
+
+@pytest.mark.timeout(60)
+def test_a_sender_of_a_whole_body_that_falls_silent_is_let_go_too(tmp_path: Path, store: MemoryStore, monkeypatch):
+    monkeypatch.setattr(uploads, "SILENCE_S", 0.5)
+    app, secrets = app_of(tmp_path, store, [uploads_door(store, LIMIT)])
+    with serving(app) as url:
+        parts = urlsplit(url)
+        head = f"POST /v1/uploads HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {secrets['ed']}\r\n"
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
+            connection.sendall(f"{head}Content-Length: 100\r\n\r\nhello".encode())
+            answer = connection.recv(1000).decode()
+
+    assert " 408 " in answer and store.list("uploads/") == []
