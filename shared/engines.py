@@ -241,6 +241,7 @@ class PipeEngine(EngineProcess):
     def _one_call_for(self, job: Watch) -> Iterator[None]:
         while not self._one_call.acquire(timeout=POLL_S):
             job.check()
+            job.progress(f"waiting for {self.name}", note="it works for another job")
         try:
             yield
         finally:

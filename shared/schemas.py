@@ -177,6 +177,7 @@ class LastRefresh(Record):
     schema_version: Literal[1] = 1
     result: RefreshResult
     filters: Filters = Filters()
+    limits: str = Field(default="", description="of the operator, as they were")
     etag: str = ""
     modified: str = ""
     at: datetime = Field(default_factory=now)

@@ -420,6 +420,7 @@ class ScriptedIngestEngine:
 
     pages       address -> what is there, or the error instead
     catalogue   what `look` finds
+    at_convert  called before each conversion, for what happens meanwhile
     """
 
     def __init__(
@@ -433,6 +434,7 @@ class ScriptedIngestEngine:
         self.pages = dict(pages or {})
         self.fails = fails
         self.silences = silences
+        self.at_convert: Callable[[], object] = lambda: None
         self.catalogue = catalogue
         self.calls: list[str] = []
 
@@ -470,6 +472,7 @@ class ScriptedIngestEngine:
         from services.ingest.audio import Converted
 
         self.calls.append("convert")
+        self.at_convert()
         if self.fails:
             raise self.fails
         return Converted(

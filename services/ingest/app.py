@@ -29,7 +29,7 @@ def create_app(store: Store, engine: IngestEngine, settings: Settings, checks: C
             JobRoute("/v1/recordings", "ingest", IngestRequest, run),
             JobRoute("/v1/refreshes", "refresh", RefreshRequest, again),
         ],
-        engines={"ingest engine": engine},
+        engines=engine.processes,
         checks=checks,
     )
 

@@ -143,6 +143,7 @@ def bring_item(item: Item, folder: Path, job: JobContext, engine: Engine) -> Bro
     brought = _from_url(item.url, folder, job, engine)
     if text_of(brought.path) is not None:
         raise BadAudioError("the source's file is text, not audio; tell the publisher, or leave it out by a filter")
+    exact = brought.metadata.get("site") not in (None, "Generic")  # in its list a site dates by "2 months ago"
     warnings: list[str] = list(brought.warnings)
     found_chapters = _chapters(item, job, engine, warnings) or brought.chapters
     transcripts = (*brought.transcripts, *_transcripts(item, job, engine, warnings))
@@ -150,7 +151,7 @@ def bring_item(item: Item, folder: Path, job: JobContext, engine: Engine) -> Bro
         update={
             "title": item.title or brought.title,
             "description": item.description or brought.description,
-            "published_on": item.published_on or brought.published_on,
+            "published_on": (brought if exact else item).published_on or item.published_on or brought.published_on,
             "persons": item.guests,
             "chapters": found_chapters,
             "transcripts": transcripts,

@@ -33,7 +33,7 @@ MAX_CAPTION_BYTES = 8 * 1024**2
 
 
 class IngestEngine:
-    """The near side: what the service calls. One child process, without a lease: nothing here needs the GPU."""
+    """The near side: what the service calls. Two child processes, without a lease: nothing here needs the GPU."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -54,19 +54,25 @@ class IngestEngine:
             sponsorblock_url=settings.sponsorblock_url,
             max_items=settings.max_items,
         )
+        self.network = self._engine("the download engine", "downloads")
+        self.sound = self._engine("the sound engine", "sound")  # of its own: nobody waits behind a slow site
+
+    def _engine(self, name: str, log_name: str) -> PipeEngine:
+        settings = self._settings
         plugins = {} if settings.pot_provider_url else {"YTDLP_NO_PLUGINS": "1"}
-        self._process = PipeEngine(
-            "the ingest engine",
+        return PipeEngine(
+            name,
             shlex.split(settings.engine_command) or [sys.executable, "-m", "services.ingest.engine"],
             lease=None,
-            log_file=settings.log_dir / "ingest-engine.log",
+            log_file=settings.log_dir / f"ingest-engine-{log_name}.log",
             environment={**settings.child_environment(), **plugins},
             idle_s=settings.engine_idle_s,
         )
 
     @property
-    def pid(self) -> int | None:
-        return self._process.pid
+    def processes(self) -> dict[str, PipeEngine]:
+        """By name, for the service to tell and to stop."""
+        return {self.network.name: self.network, self.sound.name: self.sound}
 
     def look(
         self, address: str, kind: str, folder: Path, job: Watch, *, etag: str = "", modified: str = ""
@@ -117,7 +123,7 @@ class IngestEngine:
             **more,
         }
         try:
-            return self._process.call(op, arguments, TimedWatch(job, limit_s))
+            return self.network.call(op, arguments, TimedWatch(job, limit_s))
         except TimeIsUpError as error:
             raise TooSlowError(str(error)) from None
 
@@ -132,7 +138,7 @@ class IngestEngine:
             "limits": self._limits.model_dump(),
             "ffmpeg": self._settings.ffmpeg,
         }
-        return Converted.model_validate(self._process.call("convert", arguments, job))
+        return Converted.model_validate(self.sound.call("convert", arguments, job))
 
     def mix(self, tracks: Sequence[TrackFile], folder: Path, job: Watch) -> Mixed:
         """Make a working copy of each speaker's file, and all that a recording needs of them together.
@@ -146,10 +152,11 @@ class IngestEngine:
             "limits": self._limits.model_dump(),
             "ffmpeg": self._settings.ffmpeg,
         }
-        return Mixed.model_validate(self._process.call("mix", arguments, job))
+        return Mixed.model_validate(self.sound.call("mix", arguments, job))
 
     def stop(self) -> None:
-        self._process.stop()
+        self.network.stop()
+        self.sound.stop()
 
 
 # ---- the far side: yt-dlp ----------------------------------------------------------------------------------------

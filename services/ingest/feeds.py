@@ -8,6 +8,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
@@ -23,6 +24,7 @@ from services.ingest.catalogue import MAX_DESCRIPTION, Catalogue, Item, Transcri
 from shared.errors import BadInputError
 from shared.urls import join, lend_credentials, path_of, redact, redact_text
 
+FIRST_YEAR = 1990  # what a feed dates before is a date that it could not write
 SHORT_GUID = 16  # shorter ones are no more than a number in many feeds
 MAX_GUESTS = 20
 MAX_TRANSCRIPTS = 20
@@ -325,10 +327,10 @@ def _description(entry: Any) -> str:
 def _day(entry: Any) -> date | None:
     for name in ("published_parsed", "updated_parsed"):
         if moment := entry.get(name):
-            try:
-                return date(*moment[:3])
-            except ValueError:
-                continue
+            with suppress(ValueError):
+                day = date(*moment[:3])
+                if day.year >= FIRST_YEAR:
+                    return day
     return None
 
 

@@ -49,19 +49,28 @@ def guarded_connections(allowed: urls.Networks, ours: tuple[str, ...] = ()) -> I
     ours   addresses of an operator's own helpers, reached at their very host and port wherever that is
     """
     helpers = {place for url in ours for place in _places(url)}
-    connect = socket.socket.connect
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 
-    def guarded(self: socket.socket, address: Any) -> None:
-        inet = self.family in (socket.AF_INET, socket.AF_INET6)
+    def check(used: socket.socket, address: Any) -> None:
+        inet = used.family in (socket.AF_INET, socket.AF_INET6)
         if inet and tuple(address[:2]) not in helpers and not urls.may_be_reached(address[0], allowed):
             raise BadInputError(urls.private_host("the server", address[0]))
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        check(self, address)
         connect(self, address)
 
+    def guarded_ex(self: socket.socket, address: Any) -> int:
+        check(self, address)
+        return connect_ex(self, address)
+
     socket.socket.connect = guarded  # type: ignore[method-assign,assignment]
+    socket.socket.connect_ex = guarded_ex  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
         socket.socket.connect = connect  # type: ignore[method-assign]
+        socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
 
 
 def _places(url: str) -> set[tuple[str, int]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from services.ingest.catalogue import Catalogue, Item
 from shared.errors import BadInputError
 
+SETTLED_S = 60.0  # a file that changed since may still be on its way here
 SUFFIXES = (
     *(".aac", ".aiff", ".amr", ".flac", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg"),
     *(".oga", ".ogg", ".opus", ".wav", ".webm", ".wma"),
@@ -28,12 +30,16 @@ def look(root: str, below: str, max_items: int) -> Catalogue:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [Path(place, name) for name in names if _is_wanted(Path(place, name))]
     named = [path for path in files if _can_be_written_down(path)]
-    odd = len(files) - len(named)
-    warnings = (f"left out {odd} whose name is not UTF-8; rename it to have it",) if odd else ()
+    settled = [path for path in named if time.time() - path.stat().st_mtime >= SETTLED_S]
     if len(files) > max_items:
         raise BadInputError(f"{below!r} holds {len(files)} files, more than INGEST_MAX_ITEMS={max_items}; split it")
-    items = sorted((_item(path, Path(root)) for path in named), key=lambda item: item.identity, reverse=True)
+    items = sorted((_item(path, Path(root)) for path in settled), key=lambda item: item.identity, reverse=True)
     items.sort(key=lambda item: item.published_on or datetime.min.date(), reverse=True)
+    left_out = (
+        (len(files) - len(named), "whose name is not UTF-8; rename it to have it"),
+        (len(named) - len(settled), "that changed within the last minute; refresh again"),
+    )
+    warnings = tuple(f"left out {count} {why}" for count, why in left_out if count)
     return Catalogue(kind="folder", title=below, items=tuple(items), warnings=warnings)
 
 

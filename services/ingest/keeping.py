@@ -51,8 +51,11 @@ def keep(brought: Brought, show: Show, wishes: Source, job: JobContext, store: S
     refuse_erased(brought.recording_id, show, wishes, store)
     text = text_of(brought.path)
     if text is not None:
-        return _keep_transcript(published.parse(text), brought, show, wishes, job, store)
-    return _keep_audio(brought, show, wishes, job, store, engine)
+        result = _keep_transcript(published.parse(text), brought, show, wishes, job, store)
+    else:
+        result = _keep_audio(brought, show, wishes, job, store, engine)
+    _take_back_if_erased(result, show, store)
+    return result
 
 
 def _known_at_its_site(brought: Brought, show: Show, store: Store) -> str | None:
@@ -72,6 +75,16 @@ def refuse_erased(recording_id: str, show: Show, wishes: Source, store: Store) -
             f"this recording ({recording_id}) was erased from {show.slug}; to bring it back all the same, add it with "
             "`diary recordings add --again`"
         )
+
+
+def _take_back_if_erased(result: IngestResult, show: Show, store: Store) -> None:
+    """What was erased while we worked on the same content goes again. raises ConflictError"""
+    if not result.new or not store.exists(keys.tombstone(show.slug, result.recording)):
+        return
+    for key in store.list(keys.transcripts(show.slug, result.recording)):
+        store.delete(key)
+    store.delete(result.key)
+    raise ConflictError(f"this recording ({result.recording}) was erased from {show.slug} while it was added")
 
 
 def _write(recording: Recording, wishes: Source, store: Store) -> None:
@@ -201,7 +214,9 @@ def keep_tracks(
         lineage=_lineage(job, {"ffmpeg": mixed.ffmpeg}),
     )
     _write(recording, request, store)
-    return _result(store, key, job)
+    result = _result(store, key, job)
+    _take_back_if_erased(result, show, store)
+    return result
 
 
 # ---- transcripts that somebody published -----------------------------------------------------------------------------

@@ -311,8 +311,8 @@ def _parse_json(text: str) -> Published:
 
 
 def _add_turn(turns: list[SpokenTurn], turn: SpokenTurn) -> None:
-    """A voice that goes on makes its turn longer."""
-    if turns and turns[-1].speaker == turn.speaker:
+    """A voice that goes on makes its turn longer; of one that is not named nobody knows whether it does."""
+    if turns and turns[-1].speaker == turn.speaker != UNNAMED:
         joined = f"{turns[-1].text} {turn.text}"
         turns[-1] = replace(turns[-1], text=joined, end_s=max(turns[-1].end_s, turn.end_s))
     else:

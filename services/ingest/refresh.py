@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from services.ingest import folders, keeping, selection
 from services.ingest.bringing import Engine, bring_file, bring_item, download_folder
 from services.ingest.catalogue import Catalogue, Item
 from services.ingest.job import demand_show
+from services.ingest.place import Place
 from services.ingest.selection import Choice
 from services.ingest.settings import Settings
 from shared import keys
@@ -44,8 +43,6 @@ from shared.schemas import (
     now,
 )
 from shared.store import Store, create_manifest, load, point
-
-T = TypeVar("T")
 
 OF_THE_ITEM = (BadInputError, ConflictError, SourceUnavailableError, EngineFailedError, NoSpaceError)
 """What may be wrong with one item while the others are fine."""
@@ -94,7 +91,10 @@ def refresh(
     new = _untried_first([choice for choice in choices if choice.found.state == "new"], last)
     failed, untried = _bring_all(this, new)
     failed += _still_hopeless(last, choices)
-    made = _made_by(this, choices, known)
+    markers = {**known, **_new_markers(this, new)}
+    made = _made_by(this, choices, markers)
+    choices = _without_erased(this, choices, markers)
+    job.progress("writing down how it went")
     result = selection.summary(catalogue, choices, this.subscription, dry_run=False, recordings=made, failed=failed)
     if untried:
         result = result.model_copy(update={"warnings": (*result.warnings, NOT_TRIED.format(untried))})
@@ -125,8 +125,14 @@ def _look(this: Round, last: LastRefresh | None) -> Catalogue:
         return folders.look(this.settings.folder, subscription.address, this.settings.max_items)
     settled = last is not None and not this.request.dry_run and not this.request.retry
     settled = settled and last is not None and last.filters == subscription.filters and not last.result.failed
+    settled = settled and last is not None and last.limits == _limits(this)
     known = {"etag": last.etag, "modified": last.modified} if settled and last is not None else {}
     return this.engine.look(_address(this), subscription.kind, this.job.work_dir, this.job, **known)
+
+
+def _limits(this: Round) -> str:
+    """What the operator's limits leave out comes when they are raised."""
+    return f"{this.settings.max_items} items, {this.settings.max_duration_s:g} s"
 
 
 def _address(this: Round) -> str:
@@ -172,11 +178,14 @@ def _known(this: Round, catalogue: Catalogue) -> dict[str, KnownItem]:
 def _choose(
     this: Round, catalogue: Catalogue, known: Mapping[str, KnownItem], last: LastRefresh | None
 ) -> list[Choice]:
-    erased = [_name(key) for key in this.store.list(keys.tombstones(this.show.slug))]
     hopeless = {} if this.request.retry or last is None else _hopeless(last)
     longest_s = this.settings.max_duration_s
     became = {name: marker.recording for name, marker in known.items()}
-    return selection.choose(catalogue, this.subscription, became, erased, hopeless, longest_s)
+    return selection.choose(catalogue, this.subscription, became, _erased(this), hopeless, longest_s)
+
+
+def _erased(this: Round) -> frozenset[str]:
+    return frozenset(_name(key) for key in this.store.list(keys.tombstones(this.show.slug)))
 
 
 def _name(key: str) -> str:
@@ -193,25 +202,35 @@ def _still_hopeless(last: LastRefresh | None, choices: list[Choice]) -> list[Fai
     return [failed for failed in last.result.failed if failed.id in skipped and not failed.again] if last else []
 
 
-def _made_by(this: Round, choices: list[Choice], known: Mapping[str, KnownItem]) -> list[str]:
-    """Recordings that this very job made, also before it was killed and taken up again.
-
-    known   the markers that were there before; only those of new items are looked up now
-    """
-    made = []
-    for choice in choices:
-        marker = known.get(choice.found.id)
+def _new_markers(this: Round, new: list[Choice]) -> dict[str, KnownItem]:
+    """The markers that new items have by now."""
+    found = {}
+    for choice in new:
         key = keys.item(this.show.slug, choice.found.id)
-        if choice.found.state == "new" and this.store.exists(key):
-            marker = load(this.store, key, KnownItem)
-        made += [marker.recording] if marker is not None and marker.job == this.job.id else []
-    return [name for name in dict.fromkeys(made) if this.store.exists(keys.recording(this.show.slug, name))]
+        if this.store.exists(key):
+            found[choice.found.id] = load(this.store, key, KnownItem)
+    return found
+
+
+def _made_by(this: Round, choices: list[Choice], markers: Mapping[str, KnownItem]) -> list[str]:
+    """Recordings that this very job made, also before it was killed and taken up again."""
+    own = (markers[choice.found.id] for choice in choices if choice.found.id in markers)
+    made = dict.fromkeys(marker.recording for marker in own if marker.job == this.job.id)
+    return [name for name in made if this.store.exists(keys.recording(this.show.slug, name))]
+
+
+def _without_erased(this: Round, choices: list[Choice], markers: Mapping[str, KnownItem]) -> list[Choice]:
+    """What was erased while we worked is not named any more."""
+    gone = _erased(this)
+    lost = {name for name, marker in markers.items() if marker.recording in gone}
+    return [choice.erased() if choice.found.id in lost else choice for choice in choices]
 
 
 def _write_down(this: Round, catalogue: Catalogue, result: RefreshResult) -> None:
     last = LastRefresh(
         result=result.model_copy(update={"first": ()}),
         filters=this.subscription.filters,
+        limits=_limits(this),
         etag=catalogue.etag,
         modified=catalogue.modified,
     )
@@ -252,7 +271,7 @@ def _bring_all(this: Round, new: list[Choice]) -> tuple[list[FailedItem], int]:
             troubles = TROUBLES_IN_A_ROW if _asked_s(error) > LONGEST_WAIT_S else troubles
             failed.append(_failure(choice, str(error), again=not isinstance(error, SETTLED)))
         if number + 1 < len(new):
-            _wait(this.settings.pause_s, place, "being polite to the site")
+            place.wait(this.settings.pause_s, "being polite to the site")
     return failed, 0
 
 
@@ -278,7 +297,7 @@ def _bring_patiently(this: Round, choice: Choice, place: Place) -> None:
             asked_s = _asked_s(error)
             if not patience.bears(error) or patience.tries >= TRIES or asked_s > LONGEST_WAIT_S:
                 raise
-            _wait(min(asked_s or patience.pause_s, LONGEST_WAIT_S), place, str(error))
+            place.wait(min(asked_s or patience.pause_s, LONGEST_WAIT_S), str(error))
 
 
 def _bring_one(this: Round, choice: Choice, place: Place) -> None:
@@ -307,52 +326,3 @@ def _recording_of(this: Round, item: Item, folder: Path, place: Place) -> str:
         if this.store.exists(keys.tombstone(this.show.slug, brought.recording_id)):
             return brought.recording_id
         raise
-
-
-def _wait(seconds: float, place: Place, why: str) -> None:
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        place.check()
-        place.progress("waiting", note=f"{left:.0f} s: {why}")
-        time.sleep(min(left, 0.5))
-
-
-@dataclass(frozen=True)
-class Place:
-    """The job as one of its items sees it: progress counts items, and says how far the one in hand is."""
-
-    job: JobContext
-    number: int
-    count: int
-    title: str
-
-    @property
-    def id(self) -> str:
-        return self.job.id
-
-    @property
-    def kind(self) -> str:
-        return self.job.kind
-
-    @property
-    def actor(self) -> str:
-        return self.job.actor
-
-    @property
-    def trace_id(self) -> str:
-        return self.job.trace_id
-
-    @property
-    def work_dir(self) -> Path:
-        return self.job.work_dir / f"item-{self.number}"
-
-    def check(self) -> None:
-        self.job.check()
-
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
-        share = f" {done / total:.0%}" if total else ""
-        told = f"{self.title[:60]}: {stage}{share}" + (f" ({note})" if note else "")
-        self.job.progress("bringing recordings", self.number, self.count, "recordings", told)
-
-    def step(self, name: str, work: Callable[[], T]) -> T:
-        return self.job.step(f"{name} {self.number}", work)

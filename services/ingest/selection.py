@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.ingest.catalogue import Catalogue, Item
 from services.ingest.source import AUDIO_BYTES_PER_S
 from shared import keys
+from shared.patterns import quick_pattern
 from shared.schemas import FailedItem, Filters, FoundItem, Record, RefreshResult, Subscription
 
 SHOWN = 200
@@ -19,6 +19,10 @@ class Choice(Record):
 
     item: Item
     found: FoundItem
+
+    def erased(self) -> Choice:
+        """The same of a recording that was erased: nobody is to read of it any more."""
+        return self.model_copy(update={"found": self.found.model_copy(update={"state": "erased", "title": ""})})
 
 
 def choose(
@@ -82,7 +86,7 @@ def _left_out(item: Item, filters: Filters, max_duration_s: float) -> str:
     dated = filters.after is not None or filters.before is not None
     shortest_s = (filters.min_minutes or 0.0) * 60
     rules: tuple[tuple[bool, str], ...] = (
-        (pattern is not None and not re.search(pattern, item.title, re.I), "the title does not match"),
+        (pattern is not None and not quick_pattern(pattern).search(item.title), "the title does not match"),
         (dated and day is None, "its date is not known"),
         (bool(filters.after and day and day < filters.after), "published too early"),
         (bool(filters.before and day and day > filters.before), "published too late"),

@@ -87,7 +87,10 @@ def options(
 
 def look_options(manners: Manners, folder: Path, log: object, *, deno: str = "") -> dict[str, Any]:
     """yt-dlp for a list: its entries as the list shows them, none is opened or downloaded."""
-    return _tame(manners, folder, log, deno) | {
+    tame = _tame(manners, folder, log, deno)
+    dated = {"youtubetab": {"approximate_date": [""]}}  # "2 months ago" as a day: filters have something to go by
+    return tame | {
+        "extractor_args": tame["extractor_args"] | dated,
         "extract_flat": "in_playlist",
         "skip_download": True,
         "playlistend": manners.max_items + 1,

@@ -17,14 +17,13 @@ PLAIN_REFUSALS = (401, 404, 410, *BUSY)  # mean the same whoever asks
 RATE_LIMITED_S = 3600.0
 
 _SIGN_IN = "set INGEST_COOKIES_FILE to the cookies of a browser where such an account is signed in, or leave it out"
+_BOT = (
+    "the site takes this machine for a bot: set INGEST_COOKIES_FILE, or INGEST_POT_PROVIDER_URL, and a longer "
+    "INGEST_PAUSE_S; then try again"
+)
 _SAID: tuple[tuple[str, str], ...] = (
     ("members-only|available to this channel's members|join this channel", f"it is for members only; {_SIGN_IN}"),
     ("confirm your age|age.restricted|inappropriate for some", f"the site asks for the viewer's age; {_SIGN_IN}"),
-    (
-        "not a bot|captcha",
-        "the site takes this machine for a bot: set INGEST_COOKIES_FILE, or INGEST_POT_PROVIDER_URL, and a longer "
-        "INGEST_PAUSE_S; then try again",
-    ),
     ("private video|video is private", f"the video is private; {_SIGN_IN}"),
     ("premieres in|will begin in|has not started|offline", "it is not published yet; add it when it has been"),
     ("not available (in|from) your|geo.?restrict|not made this video available", "the site does not show this in the "
@@ -52,6 +51,8 @@ def explain(error: BaseException, hide: urls.Hide) -> DiaryError:
     kinds = {type(cause).__name__ for cause in causes}
     if "No space left on device" in text:
         return NoSpaceError("the work folder's disk is full; free some space and run the job again")
+    if re.search("not a bot|captcha", text, re.I):
+        return SourceUnavailableError(_BOT, RATE_LIMITED_S)
     if refused := next((cause for cause in causes if isinstance(getattr(cause, "status", None), int)), None):
         return refusal(cast(Any, refused).status, _retry_after(refused), text)
     if "rate-limited" in text:
@@ -92,7 +93,7 @@ def refusal(status: int, retry_after: str = "", text: str = "") -> DiaryError:
             "https://user:password@..., and check them"
         )
     if status in (402, 403, 451):
-        for pattern, meaning in _SAID[:6]:
+        for pattern, meaning in _SAID[:5]:
             if re.search(pattern, text, re.I):
                 return BadInputError(f"{meaning} (HTTP {status})")
         return BadInputError(

@@ -169,8 +169,6 @@ def in_the_way(jobs: Iterable[RememberedJob], recording: str, made: Collection[s
 
 def _reads(job: RememberedJob, recording: str, made: Collection[str]) -> bool:
     asked = job.request
-    if job.kind == "refresh":  # it has read what its source lists, and will tell titles when it ends
-        return True
     if job.kind in ("dataset", "pipeline"):
         chosen = (asked if job.kind == "dataset" else asked.get("dataset", {})).get("recordings", ())
         return not chosen or recording in chosen

@@ -18,7 +18,6 @@ from services.ingest import job
 from services.ingest.catalogue import Catalogue
 from services.ingest.engine import IngestEngine
 from services.ingest.settings import Settings
-from shared import keys
 from shared.errors import BadInputError, DiaryError, SourceUnavailableError
 from shared.schemas import IngestRequest, Recording
 from shared.store import load
@@ -217,7 +216,7 @@ def test_a_server_that_drips_is_given_up_after_the_time_limit(
         with pytest.raises(BadInputError, match=r"too slow.*6 s.*INGEST_DOWNLOAD_LIMIT_S"):
             bring(f"{site.url}/talk.mp3", store, engine, tmp_path)
         assert time.monotonic() - began < 60
-        assert engine.pid is None  # nothing goes on in the background
+        assert engine.network.pid is None  # nothing goes on in the background
     finally:
         engine.stop()
     assert store.objects == before
@@ -236,12 +235,12 @@ def test_the_engine_works_on_after_all_of_this(site: Site, store: MemoryStore, e
     site.files = {"/page.html": Served(PAGE, "text/html"), "/talk.wav": Served(voice_wav(8), "audio/wav")}
     with pytest.raises(BadInputError):
         bring(f"{site.url}/page.html", store, engine, tmp_path)
-    pid = engine.pid
+    pid = engine.network.pid
 
     recording = bring(f"{site.url}/talk.wav", store, engine, tmp_path)
 
     assert recording.duration_s == pytest.approx(8, abs=0.1)
-    assert engine.pid == pid
+    assert engine.network.pid == pid
 
 
 # ---- going on, and passwords -----------------------------------------------------------------------------------------
@@ -346,7 +345,7 @@ def test_the_log_holds_no_password(site: Site, engine: IngestEngine, strict: Set
         with pytest.raises(DiaryError):
             engine.look(site.with_user("ann:passw0rd", f"/busy?token={SECRET}"), kind, tmp_path, FakeJob(tmp_path))
 
-    log = (strict.log_dir / "ingest-engine.log").read_text()
+    log = (strict.log_dir / "ingest-engine-downloads.log").read_text()
     assert SECRET not in log
     assert "passw0rd" not in log
 
@@ -470,7 +469,3 @@ def test_a_small_file_that_cannot_be_had_names_the_fix_and_leaves_no_file(
     with pytest.raises(BadInputError, match=fix):
         engine.fetch(f"{site.url}/chapters.json", tmp_path, "chapters.json", 1000, FakeJob(tmp_path))
     assert not (tmp_path / "chapters.json").exists()
-
-
-def test_no_manifest_was_written_for_what_failed(store: MemoryStore):
-    assert store.list(keys.recordings("lamplight")) == []

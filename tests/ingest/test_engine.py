@@ -226,7 +226,7 @@ def test_a_cancel_ends_the_download_and_its_process_within_seconds(
 
     def cancel_on_the_way(job: FakeJob, stage: str) -> None:
         if stage == "downloading" and not asked:
-            pids.append(real_engine.pid or 0)
+            pids.append(real_engine.network.pid or 0)
             asked.append(time.monotonic())
             job.cancel()
 
@@ -258,7 +258,7 @@ def test_the_engines_log_holds_no_secrets(ingest: Ingest, site: Site, settings: 
         with pytest.raises((BadInputError, SourceUnavailableError)):
             ingest(url=site[0].replace("http://", "http://ann:s3cret@") + path)
 
-    assert "s3cret" not in (settings.log_dir / "ingest-engine.log").read_text()
+    assert "s3cret" not in (settings.log_dir / "ingest-engine-downloads.log").read_text()
 
 
 def test_manifests_name_nothing_that_is_missing(ingest: Ingest, store: MemoryStore):

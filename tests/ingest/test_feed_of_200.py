@@ -54,7 +54,7 @@ def site() -> Iterator[Site]:
             voice_wav(0.5, rate_hz=16_000, level=loudness), "audio/wav", f'"{number}"'
         )
     episodes = [episode(number, sound, seconds=1, size=32_000) for number, sound in enumerate(sounds)]
-    site.files["/feed.xml"] = Served(feed("The Lamplight Hour", *episodes), "application/rss+xml")
+    site.files["/feed.xml"] = Served(feed("The Lamplight Hour", *episodes), "application/rss+xml", '"v1"')
     yield site
     site.close()
 
@@ -86,5 +86,6 @@ def test_two_hundred_items_come_once_in_spite_of_a_kill_and_a_second_refresh_dow
     second = RefreshResult.model_validate(client.result(client.wait(client.submit("/v1/refreshes", refresh))))
 
     assert (second.known, second.new, second.recordings) == (ITEMS, 0, ())
+    assert site.of("/feed.xml")[-1].headers["if-none-match"] == '"v1"', "an unchanged feed is not even sent again"
     assert downloads(site) == asked
     assert len(store.list(keys.recordings(show))) == ITEMS

@@ -50,7 +50,10 @@ def test_a_folder_that_is_not_there_or_not_allowed_says_what_to_do(root: Path):
 def test_a_file_that_changed_is_another_item_and_one_that_went_is_said(root: Path):
     before = folders.look(str(root), "other", 100).items[0]
     (root / "other/c.mp3").write_bytes(b"longer than before")
+    fresh = folders.look(str(root), "other", 100)
+    os.utime(root / "other/c.mp3", (1_700_000_000,) * 2)
 
+    assert fresh.items == () and "changed within the last minute" in fresh.warnings[0]
     assert folders.look(str(root), "other", 100).items[0].identity != before.identity
     (root / "other/c.mp3").unlink()
     with pytest.raises(BadInputError, match="not in the folder any more"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
@@ -274,6 +275,33 @@ def test_what_was_erased_does_not_come_back_even_under_another_name(store: Memor
 
     assert (same.erased, moved.failed, moved.recordings, after.erased) == (1, (), (), 1)
     assert recordings(store) == []
+
+
+def test_what_is_erased_while_a_refresh_runs_is_not_named_in_its_result(store: MemoryStore, refreshed):
+    engine = engine_with(item(1), item(2))
+    (first, _) = refreshed(engine).recordings
+    newer = item(3)
+    engine.pages[newer.url] = b"ID3\x00 the newest"
+    assert engine.catalogue is not None
+    engine.catalogue = engine.catalogue.model_copy(update={"items": (newer, *engine.catalogue.items)})
+    erase = Tombstone(recording=first, by="tester").model_dump_json().encode()
+    engine.at_convert = lambda: store.objects.update({keys.tombstone("lamplight", first): erase})
+
+    result = refreshed(engine)
+
+    assert (result.erased, result.new, len(result.recordings)) == (1, 1, 1)
+    assert "Bread 1" not in result.model_dump_json()
+
+
+def test_what_is_erased_while_it_comes_is_taken_back(store: MemoryStore, refreshed):
+    engine = engine_with(item(1))
+    erased = hashlib.sha256(b"ID3\x00 audio of guid-1").hexdigest()[:16]
+    erase = Tombstone(recording=erased, by="tester").model_dump_json().encode()
+    engine.at_convert = lambda: store.objects.update({keys.tombstone("lamplight", erased): erase})
+
+    result = refreshed(engine)
+
+    assert (recordings(store), result.recordings, result.failed) == ([], (), ())
 
 
 def test_a_private_source_is_asked_by_its_whole_address(store: MemoryStore, refreshed):

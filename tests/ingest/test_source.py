@@ -40,7 +40,10 @@ def test_yt_dlp_is_polite_and_brings_the_tokens_that_an_operator_gave():
     assert (found["sleep_interval_requests"], found["ratelimit"]) == (2, 1000)
     assert found["extractor_args"] == {"youtube": {"po_token": ["web.gvs+AAAA", "web.player+BBBB"]}}
     provider = source.look_options(Manners(pot_provider_url="http://10.0.0.1:4416"), Path("/w"), object())
-    assert provider["extractor_args"] == {"youtubepot-bgutilhttp": {"base_url": ["http://10.0.0.1:4416"]}}
+    assert provider["extractor_args"] == {
+        "youtubepot-bgutilhttp": {"base_url": ["http://10.0.0.1:4416"]},
+        "youtubetab": {"approximate_date": [""]},
+    }
     assert provider["extract_flat"] == "in_playlist"
 
 

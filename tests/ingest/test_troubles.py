@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -53,7 +54,6 @@ LIMITED = "The current session has been rate-limited by YouTube for up to an hou
     [
         (MEMBERS, "members only; set INGEST_COOKIES_FILE"),
         (AGE, "viewer's age; set INGEST_COOKIES_FILE"),
-        (BOT, "takes this machine for a bot.*INGEST_POT_PROVIDER_URL.*INGEST_PAUSE_S"),
         ("[youtube] abc: Private video. Sign in if you've been granted access", "private; set INGEST_COOKIES_FILE"),
         ("[youtube] abc: Premieres in 3 hours", "not published yet"),
         ("[youtube] abc: This live event will begin in 2 days.", "not published yet"),
@@ -65,6 +65,13 @@ LIMITED = "The current session has been rate-limited by YouTube for up to an hou
 def test_what_a_site_says_becomes_what_to_do(said: str, fix: str):
     with pytest.raises(BadInputError, match=fix):
         raise troubles.explain(FakeYtDlp.DownloadError(f"ERROR: {said}"), redact_text)
+
+
+def test_a_site_that_takes_us_for_a_bot_is_left_alone_for_a_while():
+    found = troubles.explain(FakeYtDlp.DownloadError(f"ERROR: {BOT}"), redact_text)
+
+    assert isinstance(found, SourceUnavailableError) and found.retry_after_s == 3600
+    assert re.search("takes this machine for a bot.*INGEST_POT_PROVIDER_URL.*INGEST_PAUSE_S", str(found))
 
 
 def test_a_site_that_limits_us_says_for_how_long():

@@ -187,7 +187,7 @@ def test_cookies_are_brought_along_and_a_missing_file_is_named(settings: Setting
 
     assert site.of("/sound.wav")[0].headers["cookie"] == "login=s3cretword"
     assert (tmp_path / "elsewhere.txt").read_text() == before
-    assert "s3cretword" not in (settings.log_dir / "ingest-engine.log").read_text()
+    assert "s3cretword" not in (settings.log_dir / "ingest-engine-downloads.log").read_text()
 
 
 def test_yt_dlp_has_a_javascript_runtime_and_would_fetch_no_code(engine_python: str, tmp_path: Path):

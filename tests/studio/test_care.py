@@ -107,7 +107,7 @@ def test_a_text_export_says_what_it_leaves_out(stack: Stack, made: dict[str, Any
 
     said = diary(stack, "shows", "export", "lamp", str(file), "--only", "text")
 
-    assert said.returncode == 0 and "does not hold 2 audio files" in said.stdout
+    assert said.returncode == 0 and "does not hold 3 audio files" in said.stdout
     assert file.stat().st_size and not list(tmp_path.glob("*.part"))
 
 

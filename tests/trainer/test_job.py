@@ -111,7 +111,7 @@ def test_an_empty_show_is_refused_with_what_to_do(job, engine):
     store = MemoryStore()
     create_manifest(store, keys.show("lamp"), SHOW)
 
-    with pytest.raises(BadInputError, match="diary recordings add"):
+    with pytest.raises(BadInputError, match="diary transcripts make lamp"):
         build(store, job, engine)
 
 
