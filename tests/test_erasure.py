@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from services.studio.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.errors import NotFoundError, RemoteJobError
-from shared.schemas import Adapter, Dataset, Episode, Job, Recording, Tombstone, Voiceprint
+from shared.schemas import Adapter, Dataset, Episode, Job, Recording, RefreshResult, Tombstone, Voiceprint
 from shared.store import S3Store, load, point
 from tests import kit
 from tests.conftest import free_port_base
@@ -29,7 +31,10 @@ NOISE = b"ID3 vermilion kettles " + bytes(at * 11 % 251 for at in range(3000))
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("erasure"), free_port_base() + 320, step_s=0)
+    home = tmp_path_factory.mktemp("erasure")
+    _put(home / "folder" / "talks" / f"{TITLE}.mp3")
+    settings = {"INGEST_FOLDER": str(home / "folder")}
+    stack = kit.scripted_stack(home, free_port_base() + 320, settings, step_s=0)
     try:
         stack.up()
         yield stack
@@ -49,10 +54,25 @@ def made(stack: Stack) -> dict[str, Any]:
     return made
 
 
+def _put(path: Path) -> None:
+    """The same recording in the operator's folder, there for a while."""
+    path.parent.mkdir(parents=True)
+    path.write_bytes(NOISE)
+    os.utime(path, (1_700_000_000,) * 2)
+
+
+def refresh(client: ServiceClient, **wishes: object) -> RefreshResult:
+    asked = {"show": "lamp", "source": client.call("GET", "/v1/shows/lamp/sources").json()[0]["id"], **wishes}
+    return RefreshResult.model_validate(client.result(client.wait(client.submit("/v1/refreshes", asked))))
+
+
 def _leave_more(client: ServiceClient, store: S3Store, recording: str) -> None:
-    """The same file again, a try that failed, a file nobody took over, a voiceprint with a vector of its own."""
+    """The same file again, a source that lists it, a try that failed, a file nobody took over, a voiceprint."""
     again = client.submit("/v1/recordings", {"show": "lamp", **kit.upload(client, NOISE, FILE), "title": TITLE})
     assert client.result(client.wait(again))["recording"] == recording
+    client.call("POST", "/v1/shows/lamp/sources", json={"address": "talks", "kind": "folder"})
+    assert refresh(client, dry_run=True).first[0].title == TITLE
+    assert refresh(client).new == 1 and store.list(keys.items("lamp"))
     failed = {"show": "lamp", **kit.upload(client, b"", FILE), "title": TITLE, "guest": GUEST}
     assert client.wait(client.submit("/v1/recordings", failed)).problem
     kit.upload(client, NOISE, FILE)
@@ -139,6 +159,15 @@ def test_what_was_made_from_it_says_so(stack: Stack, made: dict[str, Any]):
     with pytest.raises(RemoteJobError, match=r"cannot be trained on any more.*diary datasets build lamp"):
         training = {"show": "lamp", "dataset": made["dataset"], "steps": 2, "checkpoint_every": 2}
         client.result(client.wait(client.submit("/v1/adapters", training)))
+
+
+def test_a_source_that_lists_it_does_not_bring_it_back_nor_name_it(stack: Stack, made: dict[str, Any]):
+    client, store = kit.studio_client(stack), kit.store_of(stack)
+
+    result = refresh(client, retry=True)
+
+    assert (result.erased, result.new, result.recordings) == (1, 0, ())
+    assert in_the_store(store, [TITLE, FILE]) == set() == in_the_databases(stack, [TITLE, FILE])
 
 
 def test_a_second_erasure_and_the_same_file_again_are_refused_with_what_happened(stack: Stack, made: dict[str, Any]):
