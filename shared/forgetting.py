@@ -7,11 +7,51 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import Field
+
 from shared.jobs import Jobs, Memory
-from shared.schemas import Forgetting, Forgotten, RememberedJob
+from shared.schemas import JobState, Record, Slug
 from shared.urls import redact
 
 LONG_ENOUGH, SHORTENED = 8, 40  # letters of a text that is looked for within a sentence: titles are cut there
+
+
+class Forgetting(Record):
+    """Which ended jobs a service is to forget: those that mention an erased thing anywhere.
+
+    words     ids that may stand inside of other values, such as keys
+    texts     whole values: a title, a file name
+    jobs      ids of jobs, meant with all that were made for them (`ID.step.0`)
+    show      whose jobs, besides those of no show, are meant; its unfinished ones are told whatever they mention
+    spare     kinds of jobs that are never forgotten
+    dry_run   only say what would be forgotten
+    """
+
+    show: Slug
+    words: tuple[str, ...] = Field(min_length=1)
+    texts: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
+    dry_run: bool = True
+
+
+class RememberedJob(Record):
+    """A job as the erasure of what it mentions sees it; `request` is told of unfinished jobs only."""
+
+    id: str
+    service: str
+    kind: str
+    state: JobState
+    mentions: bool
+    request: dict[str, Any] = Field(default={})
+
+
+class Forgotten(Record):
+    """`ended` jobs that mention it are, or would be, forgotten; `unfinished` ones of the show, or that mention it."""
+
+    service: str
+    ended: tuple[RememberedJob, ...]
+    unfinished: tuple[RememberedJob, ...]
 
 
 class Names:

@@ -25,14 +25,14 @@ from starlette.exceptions import HTTPException
 
 from shared import keys, preflight
 from shared.errors import BadInputError, DiaryError, StoreUnavailableError
-from shared.forgetting import carry_out
+from shared.forgetting import Forgetting, Forgotten, carry_out
 from shared.jobs import Handler, Jobs
 from shared.lease import Lease
 from shared.model_command import models_command
 from shared.needs import Finding
 from shared.problems import problem_of, unexpected
 from shared.races import probe_races
-from shared.schemas import Forgetting, Forgotten, Job, Problem
+from shared.schemas import Job, Problem
 from shared.settings import ServiceSettings, StoreSettings
 from shared.shelf import Shelf
 from shared.store import S3Store, Store

@@ -16,8 +16,9 @@ from services.studio.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.errors import NotFoundError, RemoteJobError
-from shared.schemas import Adapter, Dataset, Episode, Job, Recording, RefreshResult, Tombstone, Voiceprint
+from shared.schemas import Adapter, Dataset, Episode, Job, Recording, Tombstone, Voiceprint
 from shared.store import S3Store, load, point
+from shared.subscriptions import RefreshResult
 from tests import kit
 from tests.conftest import free_port_base
 from tests.studio.test_cli import as_json, diary

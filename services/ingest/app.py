@@ -13,9 +13,10 @@ from services.ingest.settings import Settings
 from shared import preflight
 from shared.needs import Finding
 from shared.preflight import Checks
-from shared.schemas import IngestRequest, RefreshRequest
+from shared.schemas import IngestRequest
 from shared.service import JobRoute, job_service, open_store, serve
 from shared.store import Store
+from shared.subscriptions import RefreshRequest
 
 
 def create_app(store: Store, engine: IngestEngine, settings: Settings, checks: Checks = list) -> FastAPI:

@@ -11,8 +11,9 @@ from services.ingest.bringing import Brought, Engine, bring, bring_tracks, downl
 from shared import keys, uploads
 from shared.errors import ArtifactMissingError, BadInputError, ConflictError, JobCancelledError, NotFoundError
 from shared.jobs import JobContext
-from shared.schemas import IngestRequest, IngestResult, KnownItem, Show
+from shared.schemas import IngestRequest, IngestResult, Show
 from shared.store import Store, create_manifest, load
+from shared.subscriptions import KnownItem
 
 UPLOAD_KEY = re.compile(r"uploads/[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 

@@ -28,7 +28,6 @@ from shared.schemas import (
     GuestGuess,
     IngestRequest,
     IngestResult,
-    KnownItem,
     Lineage,
     MadeFrom,
     Recording,
@@ -38,6 +37,7 @@ from shared.schemas import (
     Transcript,
 )
 from shared.store import Store, create_manifest, file_sha256, load, made_from, put_blob
+from shared.subscriptions import KnownItem
 from shared.version import VERSION
 
 FLAC, MP3, PEAKS = "audio/flac", "audio/mpeg", "application/octet-stream"

@@ -29,20 +29,17 @@ from shared.errors import (
 )
 from shared.jobs import JobContext
 from shared.patience import Patience
-from shared.schemas import (
+from shared.schemas import Recording, Show, Source, now
+from shared.store import Store, create_manifest, load, point
+from shared.subscriptions import (
     FailedItem,
     KnownItem,
     LastRefresh,
-    Recording,
     RefreshRequest,
     RefreshResult,
-    Show,
-    Source,
     SourceSecret,
     Subscription,
-    now,
 )
-from shared.store import Store, create_manifest, load, point
 
 OF_THE_ITEM = (BadInputError, ConflictError, SourceUnavailableError, EngineFailedError, NoSpaceError)
 """What may be wrong with one item while the others are fine."""

@@ -9,7 +9,8 @@ from services.ingest.catalogue import Catalogue, Item
 from services.ingest.source import AUDIO_BYTES_PER_S
 from shared import keys
 from shared.patterns import quick_pattern
-from shared.schemas import FailedItem, Filters, FoundItem, Record, RefreshResult, Subscription
+from shared.schemas import Record
+from shared.subscriptions import FailedItem, Filters, FoundItem, RefreshResult, Subscription
 
 SHOWN = 200
 

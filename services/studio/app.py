@@ -35,8 +35,6 @@ from shared.schemas import (
     IngestResult,
     Job,
     PipelineRequest,
-    RefreshRequest,
-    RefreshResult,
     SetHostRequest,
     Show,
     TrainRequest,
@@ -46,6 +44,7 @@ from shared.schemas import (
 )
 from shared.service import JobRoute, editor, job_service, open_store, serve, viewer
 from shared.store import Store
+from shared.subscriptions import RefreshRequest, RefreshResult
 from shared.tokens import Access, Token
 
 # what a person may ask for one by one: path, kind, service, request, result

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from services.studio import cli_erasure, cli_recordings, cli_sources, cli_storage
 from services.studio import doctor as doctor_checks
+from services.studio.cli_recordings import as_row as recording_row
 from services.studio.cli_recordings import as_source
 from services.studio.local import local_stack
 from services.studio.terminal import (
@@ -37,6 +38,8 @@ from shared.errors import DiaryError
 Rights = Annotated[str, typer.Option(help="Right to use the audio: own, licensed or private.")]
 Speakers = Annotated[int, typer.Option(help="Usual number of people in a recording.")]
 
+ROWS = {"recordings": recording_row}
+
 app = typer.Typer(no_args_is_help=True, help="Turn an interview podcast into an AI that can hold a new episode of it.")
 
 
@@ -52,7 +55,7 @@ def noun(name: str, about: str, path: str | None = None) -> typer.Typer:
 
     @group.command("list", help=f"List a show's {name}.")
     def list_them(show: Slug, as_json: Json = False) -> None:
-        get(f"/v1/shows/{show}/{path}", as_json)
+        get(f"/v1/shows/{show}/{path}", as_json, ROWS.get(name, lambda found: found))
 
     @group.command("show", help=f"Print one of the {name}.")
     def show_one(show: Slug, identifier: str, as_json: Json = False) -> None:

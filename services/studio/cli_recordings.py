@@ -249,3 +249,21 @@ def add_to(recordings: typer.Typer) -> None:
     """Put these commands where people look for them."""
     recordings.command("add")(add_recordings)
     recordings.command("edit")(edit_recording)
+
+
+def as_row(recording: dict[str, Any]) -> dict[str, str]:
+    """What a person sees of a recording in a list; a guest that was guessed is marked so."""
+    guess, left_out = (
+        recording["guest_guess"],
+        sum(span["end_s"] - span["start_s"] for span in recording["excluded_spans"]),
+    )
+    is_guess = guess is not None and guess["name"] == recording["guest"]
+    return {
+        "id": recording["id"],
+        "title": recording["title"][:60],
+        "guest": (recording["guest"] or "") + (" ?" if is_guess else ""),
+        "published": recording["published_on"] or "",
+        "minutes": f"{recording['duration_s'] / 60:.0f}" if recording["duration_s"] is not None else "",
+        "left out": f"{left_out:.0f} s" if left_out else "",
+        "audio": "yes" if recording["working"] else "no",
+    }

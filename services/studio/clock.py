@@ -21,8 +21,9 @@ from services.studio.collection import COLLECT, CollectionRequest
 from services.studio.settings import Settings
 from shared.errors import DiaryError
 from shared.jobs import DATABASE_TROUBLES, Jobs
-from shared.schemas import Record, RefreshRequest
+from shared.schemas import Record
 from shared.store import Store
+from shared.subscriptions import RefreshRequest
 from shared.telemetry import new_trace_id
 
 log = logging.getLogger(__name__)

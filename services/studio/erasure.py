@@ -19,20 +19,11 @@ from services.studio.traces import Traces
 from services.studio.withdrawal import model_card, withdrawn, withdrawn_dataset, withdrawn_refresh
 from shared import keys
 from shared.errors import ConflictError
+from shared.forgetting import RememberedJob
 from shared.jobs import JobContext
-from shared.schemas import (
-    Absences,
-    Adapter,
-    Dataset,
-    Episode,
-    LastRefresh,
-    Record,
-    RememberedJob,
-    Slug,
-    Tombstone,
-    now,
-)
+from shared.schemas import Absences, Adapter, Dataset, Episode, Record, Slug, Tombstone, now
 from shared.store import Store, load, point, put_blob, revise
+from shared.subscriptions import LastRefresh
 
 R = TypeVar("R", bound=BaseModel)
 M = TypeVar("M", Adapter, Episode)

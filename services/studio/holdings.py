@@ -16,20 +16,18 @@ from shared.schemas import (
     Dataset,
     Episode,
     EpisodeTurn,
-    KnownItem,
-    LastRefresh,
     Record,
     Recording,
     RecordingEdits,
     Sha256,
     Show,
-    Subscription,
     Tombstone,
     Transcript,
     Voiceprint,
     newest_schema,
 )
 from shared.store import Store, Stored, create_manifest, load
+from shared.subscriptions import KnownItem, LastRefresh, Subscription
 
 STORED: tuple[type[Record], ...] = (
     Show,

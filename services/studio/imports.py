@@ -24,19 +24,17 @@ from shared.schemas import (
     Dataset,
     Episode,
     EpisodeTurn,
-    KnownItem,
-    LastRefresh,
     Record,
     Recording,
     RecordingEdits,
     Show,
-    Subscription,
     Tombstone,
     Transcript,
     Voiceprint,
 )
 from shared.space import demand_space
 from shared.store import CHUNK_BYTES, Store, parse, put_blob
+from shared.subscriptions import KnownItem, LastRefresh, Subscription
 
 # In the order in which they are written: whoever reads a manifest finds what it was made from.
 FOLDERS = (

@@ -8,9 +8,8 @@ from services.studio.neighbours import Neighbours
 from services.studio.traces import Traces
 from services.studio.withdrawal import in_the_way
 from shared.client import ServiceClient
-from shared.forgetting import carry_out
+from shared.forgetting import Forgetting, Forgotten, RememberedJob, carry_out
 from shared.jobs import Jobs
-from shared.schemas import Forgetting, Forgotten, RememberedJob
 
 AskOthers = Callable[[Forgetting], list[Forgotten]]
 

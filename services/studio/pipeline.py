@@ -22,8 +22,6 @@ from shared.schemas import (
     PipelineRequest,
     PipelineResult,
     Recording,
-    RefreshRequest,
-    RefreshResult,
     SetHostRequest,
     TrainRequest,
     TrainResult,
@@ -31,6 +29,7 @@ from shared.schemas import (
     TranscriptResult,
 )
 from shared.store import Store, load
+from shared.subscriptions import RefreshRequest, RefreshResult
 
 
 def run(order: PipelineRequest, *, job: JobContext, store: Store, crew: Crew) -> PipelineResult:

@@ -16,9 +16,10 @@ from services.studio.pipeline import demand_show
 from shared import keys
 from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.patterns import quick_pattern
-from shared.schemas import Filters, LastRefresh, Record, RefreshResult, SourceSecret, Subscription
+from shared.schemas import Record
 from shared.service import actor_of, editor, viewer
 from shared.store import Store, create_manifest, load, point, revise
+from shared.subscriptions import Filters, LastRefresh, RefreshResult, SourceSecret, Subscription
 from shared.tokens import Access, Token
 from shared.urls import HIDDEN, check_url, redact
 

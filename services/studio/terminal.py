@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -142,9 +142,11 @@ def show_table(rows: Sequence[dict[str, Any]]) -> None:
     out.print(table)
 
 
-def get(path: str, as_json: bool) -> None:
+def get(path: str, as_json: bool, row: Callable[[dict[str, Any]], dict[str, Any]] = lambda found: found) -> None:
+    """Print what is at a path; `row` is what a person sees of each of many."""
     with studio() as client:
-        show_value(client.call("GET", path).json(), as_json)
+        found = client.call("GET", path).json()
+    show_value([row(one) for one in found] if isinstance(found, list) and not as_json else found, as_json)
 
 
 def as_row(service: Mapping[str, Any]) -> dict[str, str]:

@@ -12,8 +12,10 @@ from services.studio.holdings import Holdings, Named, folder_of, read_manifest, 
 from services.studio.withdrawal import descendants, guests_in, job_texts, job_words, jobs_of, recording_of
 from shared import keys, recordings
 from shared.errors import NotFoundError
-from shared.schemas import Forgetting, KnownItem, Recording, Tombstone, Transcript, Voiceprint
+from shared.forgetting import Forgetting
+from shared.schemas import Recording, Tombstone, Transcript, Voiceprint
 from shared.store import Store, load
+from shared.subscriptions import KnownItem
 from shared.uploads import facts_of
 
 ERASE = "erase"

@@ -11,16 +11,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from shared.schemas import (
-    Adapter,
-    Dataset,
-    FailedItem,
-    FoundItem,
-    LastRefresh,
-    Recording,
-    RememberedJob,
-    Transcript,
-)
+from shared.forgetting import RememberedJob
+from shared.schemas import Adapter, Dataset, Recording, Transcript
+from shared.subscriptions import FailedItem, FoundItem, LastRefresh
 
 OF_A_RECORDING = re.compile(r"^shows/[^/]+/(?:recordings|transcripts|edits)/([^/]+?)(?:\.json)?(?:/.*)?$")
 REMOTE_JOB = re.compile(r"^(.+)\.[A-Za-z0-9-]+\.\d+$")

@@ -9,8 +9,9 @@ import pytest
 from services.studio.local import Stack
 from shared import keys
 from shared.client import ServiceClient
-from shared.schemas import Recording, RefreshResult
+from shared.schemas import Recording
 from shared.store import load
+from shared.subscriptions import RefreshResult
 from tests import kit
 from tests.conftest import free_port_base
 from tests.ingest.conftest import voice_wav

@@ -15,18 +15,9 @@ from services.ingest.refresh import TROUBLES_IN_A_ROW, refresh
 from services.ingest.settings import Settings
 from shared import keys
 from shared.errors import BadAudioError, NoSpaceError, NotFoundError, SourceUnavailableError
-from shared.schemas import (
-    Filters,
-    LastRefresh,
-    Recording,
-    RefreshRequest,
-    RefreshResult,
-    SourceSecret,
-    Subscription,
-    Tombstone,
-    Transcript,
-)
+from shared.schemas import Recording, Tombstone, Transcript
 from shared.store import load
+from shared.subscriptions import Filters, LastRefresh, RefreshRequest, RefreshResult, SourceSecret, Subscription
 from tests.fakes import DyingStore, FakeJob, MemoryStore, ScriptedIngestEngine
 
 FEED = "https://example.org/feed.xml"

@@ -8,7 +8,7 @@ import pytest
 
 from services.ingest import selection
 from services.ingest.catalogue import Catalogue, Item
-from shared.schemas import Filters, Subscription
+from shared.subscriptions import Filters, Subscription
 
 
 def item(name: str, day: int = 1, *, minutes: float | None = 60, title: str = "") -> Item:

@@ -11,9 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from shared.errors import BadInputError, NotFoundError
-from shared.forgetting import Names, carry_out
+from shared.forgetting import Forgetting, Names, carry_out
 from shared.jobs import Jobs
-from shared.schemas import Forgetting
 from tests.kit import texts_as_stored
 from tests.shared.test_jobs import Done, MakeJobs, Order, make_jobs, submit, wait
 

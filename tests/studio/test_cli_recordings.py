@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from services.studio.cli_recordings import TrackFile, expanded, files_in, track_file
+from services.studio.cli_recordings import TrackFile, as_row, expanded, files_in, track_file
 from shared import keys
-from shared.schemas import Recording, Show
+from shared.schemas import Blob, ExcludedSpan, GuestGuess, Lineage, Recording, Show
 from shared.store import create_manifest, load
 from tests.fakes import FeedingCrew, HesitantStore
 from tests.kit import until
@@ -192,3 +192,24 @@ def test_an_at_sign_may_belong_to_the_name(tmp_path: Path, monkeypatch):
     assert track_file("Ann=take@2") == TrackFile("Ann", None, Path("take@2"), 0.0)
     assert track_file("Ann=take@2@1.5") == TrackFile("Ann", None, Path("take@2"), 1.5)
     assert track_file("host: Mara =a=b.wav") == TrackFile("Mara", "host", Path("a=b.wav"), 0.0)
+
+
+def test_a_recording_in_a_list_says_what_a_person_looks_for():
+    blob = Blob(key=keys.blob("0" * 64), sha256="0" * 64, bytes=1)
+    recording = Recording(
+        id="r1",
+        show="lamp",
+        title="Bread",
+        guest="Ben Marsh",
+        guest_guess=GuestGuess(name="Ben Marsh", confidence=0.75, found_in="title"),
+        source="upload:a.mp3",
+        original=blob,
+        working=blob,
+        duration_s=3600,
+        excluded_spans=(ExcludedSpan(start_s=5, end_s=65, reason="advert", found_by="chapters"),),
+        lineage=Lineage(by="ingest", version="1", job="j", actor="a"),
+    )
+
+    row = as_row(recording.model_dump(mode="json"))
+
+    assert [row[name] for name in ("guest", "minutes", "left out", "audio")] == ["Ben Marsh ?", "60", "60 s", "yes"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from shared import keys
-from shared.schemas import LastRefresh, RefreshResult, Show, SourceSecret
+from shared.schemas import Show
 from shared.store import create_manifest, load
+from shared.subscriptions import LastRefresh, RefreshResult, SourceSecret
 from tests.fakes import FeedingCrew, MemoryStore
 from tests.studio.a_door import Desk, serving, studio_of
 from tests.studio.test_cli import as_json

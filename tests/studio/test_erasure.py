@@ -18,28 +18,22 @@ from services.studio.memories import Memories
 from services.studio.withdrawal import in_the_way, recording_of
 from shared import keys
 from shared.errors import ConflictError, NotFoundError
+from shared.forgetting import Forgetting, Forgotten, RememberedJob
 from shared.schemas import (
     Absences,
     Adapter,
     Dataset,
     Episode,
-    FailedItem,
-    Forgetting,
-    Forgotten,
-    FoundItem,
     JobState,
-    KnownItem,
-    LastRefresh,
     Lineage,
     Recording,
     RecordingEdits,
-    RefreshResult,
-    RememberedJob,
     Tombstone,
     Transcript,
     Voiceprint,
 )
 from shared.store import create_manifest, load, made_from, point, put_blob
+from shared.subscriptions import FailedItem, FoundItem, KnownItem, LastRefresh, RefreshResult
 from shared.uploads import Upload
 from tests.fakes import DyingStore, FakeJob, MemoryStore
 from tests.studio.a_show import put_show

@@ -10,8 +10,9 @@ import pytest
 
 from services.studio.sources import sources_door
 from shared import keys
-from shared.schemas import LastRefresh, RefreshResult, Show, SourceSecret, Subscription
+from shared.schemas import Show
 from shared.store import create_manifest, load
+from shared.subscriptions import LastRefresh, RefreshResult, SourceSecret, Subscription
 from tests.fakes import MemoryStore
 from tests.studio.a_door import door_of
 

@@ -8,7 +8,8 @@ import typer
 from services.studio.cli import answer
 from services.studio.cli_sources import _say_preview, _say_refresh
 from services.studio.terminal import bar_fields, show_value
-from shared.schemas import FailedItem, FoundItem, Job, JobState, Progress, RefreshResult, now
+from shared.schemas import Job, JobState, Progress, now
+from shared.subscriptions import FailedItem, FoundItem, RefreshResult
 
 HOSTILE = "[/b] [red]Ep[1]"
 
