@@ -25,6 +25,8 @@ from shared.errors import ConflictError
 from shared.jobs import JobContext
 from shared.schemas import (
     Candidate,
+    Chapter,
+    ExcludedSpan,
     GuestGuess,
     IngestRequest,
     IngestResult,
@@ -109,35 +111,44 @@ def _keep_audio(
     job.check()
     job.progress("storing")
     warnings = [*brought.warnings, *converted.metadata.get("warnings", ())]
-    beside = parse_beside(brought.transcripts, warnings)
-    found_chapters = brought.chapters or chapters.from_file(converted.metadata.get("chapters", ()))
-    known = {**converted.metadata, **brought.metadata}
-    title = _title(wishes, brought, known)
-    guess = _guess(title, brought, [text for _, text in beside], show)
-    candidates = tuple(_candidate(one, store) for one, _ in beside)
+    beside = [(_candidate(one, store), text) for one, text in parse_beside(brought.transcripts, warnings)]
+    facts = _facts(brought, converted, [text for _, text in beside], show, wishes)
     recording = Recording(
         id=brought.recording_id,
         show=show.slug,
-        title=title,
-        guest=wishes.guest or _good(guess),
-        guest_guess=guess,
         source=brought.source,
-        description=brought.description,
-        published_on=brought.published_on,
         original=put_blob(store, brought.path, converted.media_type),
         **_renditions(converted, store),
-        duration_s=converted.duration_s,
-        chapters=found_chapters,
-        excluded_spans=_spans(brought, found_chapters, converted),
-        candidates=candidates,
+        **facts,
+        candidates=tuple(candidate for candidate, _ in beside),
         warnings=tuple(warnings),
-        metadata={name: value for name, value in known.items() if name not in ("chapters", "warnings")},
         lineage=_lineage(job, {**brought.tools, "ffmpeg": converted.ffmpeg}),
     )
-    for candidate, (_, text) in zip(candidates, beside, strict=True):
+    for candidate, text in beside:
         _keep_candidate(candidate, text, recording, show, job, store)
     _write(recording, wishes, store)
     return _result(store, key, job)
+
+
+def _facts(
+    brought: Brought, converted: Converted, beside: Sequence[Published], show: Show, wishes: Source
+) -> dict[str, Any]:
+    """What is known of a recording: by whoever adds it, by its source, by the file itself."""
+    known = {**converted.metadata, **brought.metadata}
+    found_chapters = brought.chapters or chapters.from_file(converted.metadata.get("chapters", ()))
+    title = _title(wishes, brought, known)
+    guess = _guess(title, brought, beside, show)
+    return {
+        "title": title,
+        "guest": wishes.guest or _good(guess),
+        "guest_guess": guess,
+        "description": brought.description,
+        "published_on": brought.published_on,
+        "duration_s": converted.duration_s,
+        "chapters": found_chapters,
+        "excluded_spans": _spans(brought, found_chapters, converted),
+        "metadata": {name: value for name, value in known.items() if name not in ("chapters", "warnings")},
+    }
 
 
 def _renditions(converted: Converted, store: Store) -> dict[str, Any]:
@@ -148,7 +159,7 @@ def _renditions(converted: Converted, store: Store) -> dict[str, Any]:
     }
 
 
-def _spans(brought: Brought, found_chapters: Sequence[Any], converted: Converted) -> tuple[Any, ...]:
+def _spans(brought: Brought, found_chapters: Sequence[Chapter], converted: Converted) -> tuple[ExcludedSpan, ...]:
     silences = [(silence.start_s, silence.end_s) for silence in converted.silences]
     return spans.excluded(found_chapters, brought.sponsor_spans, silences, converted.duration_s)
 
