@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from services.ingest import catalogue, chapters, metadata, published
 from services.ingest.audio import Converted, Mixed, TrackFile, working_bytes
@@ -28,6 +28,7 @@ from shared.store import Store, file_sha256
 from shared.urls import redact
 
 ID_DIGITS = 16
+WHOLE = "whole.json"
 KEPT_S = 7 * 24 * 3600.0
 OF_THE_SOURCE = (BadInputError, SourceUnavailableError)
 
@@ -188,11 +189,11 @@ def parse_beside(found: Sequence[BesideAudio], warnings: list[str]) -> list[tupl
 
 
 def _from_url(url: str, folder: Path, job: JobContext, engine: Engine) -> Brought:
-    found = engine.download(url, folder, job)
+    found, sha256 = _downloaded_before(folder) or _download(url, folder, job, engine)
     beside = () if found.captions is None else (_beside(found.captions, "text/vtt"),)
     return Brought(
         path=found.original,
-        sha256=_digest(found.original),
+        sha256=sha256,
         source=redact(url),
         identity=catalogue.identity_of(found.metadata.get("site", ""), found.metadata.get("site_id", ""), url),
         title=found.metadata.get("title", ""),
@@ -205,6 +206,32 @@ def _from_url(url: str, folder: Path, job: JobContext, engine: Engine) -> Brough
         metadata={name: value for name, value in found.metadata.items() if name not in ("chapters", "description")},
         tools={"yt_dlp": found.yt_dlp},
     )
+
+
+class _Whole(Record):
+    """What came of a download, and its checksum: written beside it once all of it is there."""
+
+    found: Downloaded
+    sha256: str
+
+
+def _download(url: str, folder: Path, job: JobContext, engine: Engine) -> tuple[Downloaded, str]:
+    found = engine.download(url, folder, job)
+    whole = _Whole(found=found, sha256=_digest(found.original))
+    note = folder / "whole.json.part"
+    note.write_text(whole.model_dump_json())
+    note.replace(folder / WHOLE)
+    return whole.found, whole.sha256
+
+
+def _downloaded_before(folder: Path) -> tuple[Downloaded, str] | None:
+    """What a try before this one brought whole, before it was killed: a site that puts new adverts into its files at
+    each download would give us a second recording of the same item."""
+    try:
+        whole = _Whole.model_validate_json((folder / WHOLE).read_bytes())
+        return (whole.found, whole.sha256) if file_sha256(whole.found.original) == whole.sha256 else None
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def _fetch_upload(upload_key: str, path: Path, job: JobContext, store: Store) -> Path:

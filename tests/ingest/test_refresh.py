@@ -220,6 +220,26 @@ def test_a_refresh_that_was_killed_goes_on_with_what_has_no_marker(
     assert result.new == 0
 
 
+def test_a_site_with_new_adverts_in_each_download_gives_one_recording_in_spite_of_kills(
+    settings: Settings, store: MemoryStore, tmp_path: Path
+):
+    subscribe(store)
+    engine = engine_with(item(1))
+    dying = DyingStore(store.objects)
+    for death in (*range(9), 99):
+        engine.pages[item(1).url] = b"ID3\x00 with advert %d" % death
+        dying.changes_left = death
+        folder = tmp_path / f"w{death}"
+        folder.mkdir()
+        with suppress(KeyboardInterrupt):
+            request = RefreshRequest(show="lamplight", source="s1")
+            refresh(request, job=FakeJob(folder), store=dying, engine=engine, settings=settings)
+    store.objects = dying.objects
+
+    assert len(recordings(store)) == 1 and engine.calls.count("download") == 1
+    assert not list(settings.downloads.glob("[!.]*"))
+
+
 def test_a_dry_run_tells_what_would_come_and_fetches_nothing(store: MemoryStore, refreshed):
     engine = engine_with(item(1), item(2))
 
