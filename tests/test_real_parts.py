@@ -105,7 +105,7 @@ def test_the_whole_story_with_real_engines(stack: Stack, site: str):
 def assert_one_trace(stack: Stack, trace_id: str) -> None:
     """One trace id from the request to each engine."""
     logs = ["studio", "ingest", "transcription", "trainer", "inference"]
-    logs += ["ingest-engine", "transcription-engine", "trainer-engine"]
+    logs += ["ingest-engine-downloads", "ingest-engine-sound", "transcription-engine", "trainer-engine"]
     for name in logs:
         assert trace_id in (stack.home / "logs" / f"{name}.log").read_text(errors="replace"), name
 
