@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class DiaryError(Exception):
     """Base of every error we raise on purpose; the service app turns it into RFC 9457 JSON."""
@@ -33,7 +36,13 @@ class NewerDataError(BadInputError):
 
 
 class ConflictError(DiaryError):
+    """Somebody else was faster. `changes` tells what they did, oldest first, where that is known."""
+
     status = 409
+
+    def __init__(self, message: str, changes: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.changes = tuple(changes)
 
 
 class NotFoundError(DiaryError):

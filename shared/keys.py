@@ -15,7 +15,11 @@
     shows/{show}/erased/{recording}.json           studio          tombstone of a recording
     shows/{show}/transcripts/{recording}/{id}.json ingest (import), transcription    manifest, one per revision
     shows/{show}/transcripts/{recording}/head      ingest, transcription             pointer to the current revision
-    shows/{show}/voiceprint.json                   transcription   pointer
+    shows/{show}/voiceprint.json                   transcription   pointer: the host's
+    shows/{show}/voiceprints/{person}.json         transcription   pointer: a co-host's
+    shows/{show}/repeats.json                      transcription   pointer: repeated spans when last looked for
+    shows/{show}/classified/{cluster}.json         studio          pointer: what a person said a repeated span is
+    shows/{show}/glossary.json                     studio          pointer
     shows/{show}/datasets/{id}.json                trainer         manifest
     shows/{show}/runs/{n}.json                     trainer         claim of a run number by a job
     shows/{show}/checkpoints/{run}/{step}.json     trainer         manifest of a resumable checkpoint
@@ -45,6 +49,10 @@ _WRITERS = (
     (r"^shows/[^/]+/erased/", "studio", "this recording was not erased"),
     (r"^shows/[^/]+/transcripts/", "transcription", "run `diary transcripts make`"),
     (r"^shows/[^/]+/voiceprint\.json$", "transcription", "say who the host is with `diary transcripts host`"),
+    (r"^shows/[^/]+/voiceprints/", "transcription", "say who the co-host is with `diary transcripts role`"),
+    (r"^shows/[^/]+/repeats\.json$", "transcription", "look for them with `diary repeats find`"),
+    (r"^shows/[^/]+/classified/", "studio", "classify it with `diary repeats classify`"),
+    (r"^shows/[^/]+/glossary\.json$", "studio", "add terms with `diary shows glossary`"),
     (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
     (r"^shows/[^/]+/(runs|checkpoints|adapters)/", "trainer", "train one with `diary adapters train`"),
     (r"^shows/[^/]+/episodes/", "inference", "write one with `diary episodes write`"),
@@ -83,7 +91,8 @@ def _part(name: str) -> str:
 
 
 _MANIFEST = (
-    r"show\.json|voiceprint\.json|(sources|refreshes|items|recordings|edits|erased)/P\.json|transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
+    r"(show|voiceprint|repeats|glossary)\.json|(sources|refreshes|items|recordings|edits|erased|voiceprints|classified)/P\.json|"
+    r"transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
     r"checkpoints/\d+/\d{8}\.json|adapters/P\.json|episodes/P/(episode\.json|turns/\d{5}\.json)"
 ).replace("P", r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")
 
@@ -215,6 +224,32 @@ def transcript_head(slug: str, recording_id: str) -> str:
 
 def voiceprint(slug: str) -> str:
     return f"shows/{_part(slug)}/voiceprint.json"
+
+
+def voiceprints(slug: str) -> str:
+    return f"shows/{_part(slug)}/voiceprints/"
+
+
+def co_host(slug: str, person: str) -> str:
+    """The voiceprint of a co-host, by name: the same name in other spelling is the same person."""
+    name = " ".join(person.lower().split())
+    return f"{voiceprints(slug)}{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+
+
+def repeats(slug: str) -> str:
+    return f"shows/{_part(slug)}/repeats.json"
+
+
+def classifications(slug: str) -> str:
+    return f"shows/{_part(slug)}/classified/"
+
+
+def classification(slug: str, cluster: str) -> str:
+    return f"{classifications(slug)}{_part(cluster)}.json"
+
+
+def glossary(slug: str) -> str:
+    return f"shows/{_part(slug)}/glossary.json"
 
 
 def datasets(slug: str) -> str:

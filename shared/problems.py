@@ -15,6 +15,7 @@ def problem_of(error: DiaryError, trace_id: str | None) -> Problem:
         detail=str(error),
         trace_id=trace_id,
         retryable=error.retryable,
+        changes=getattr(error, "changes", ()),
     )
 
 

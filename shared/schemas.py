@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+LANGUAGE = r"^(auto|[a-z]{2,3})$"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -67,9 +68,9 @@ class Show(Record):
     title: ShortText
     host: ShortText
     about: str = Field(default="", max_length=2000)
-    language: str = Field(default="en", pattern=r"^[a-z]{2,3}$")
+    language: str = Field(default="en", pattern=LANGUAGE, description="ISO 639 code; auto listens which it is")
     rights: Literal["own", "licensed", "private"] = "private"
-    speakers: int = Field(default=2, ge=1, le=8, description="usual number of people in a recording")
+    speakers: int = Field(default=2, ge=0, le=8, description="usual number of people in a recording; 0 finds out")
     created_at: datetime = Field(default_factory=now)
 
 
@@ -220,6 +221,7 @@ class IngestResult(Record):
 
 class Role(StrEnum):
     HOST = "host"
+    CO_HOST = "co-host"
     GUEST = "guest"
     OTHER = "other"
     UNKNOWN = "unknown"
@@ -229,18 +231,32 @@ class Word(Record):
     text: str
     start_s: float
     end_s: float
-    score: float | None = None
+    score: float | None = Field(default=None, description="how sure the recogniser is, 0 to 1; none if it does not say")
 
 
 class Turn(Record):
+    """What one speaker says before another one talks.
+
+    id               t1, t2, ...: stays while other turns come and go; halves of a split get one of their own
+    overlap          share of its time in which somebody else talks too, 0 to 1
+    doubt            how likely something is wrong with it, 0 to 1: worst first in the review queue
+    settled_by       who corrected it, or found it right: it needs no review any more
+    estimated        its words' times are shared out after an edit; `aligned` revisions replace them
+    """
+
+    id: str = ""
     speaker: str
     role: Role
     start_s: float
     end_s: float
     text: str
     words: tuple[Word, ...] = ()
+    overlap: float = Field(default=0.0, ge=0, le=1)
     needs_review: bool = False
     review_reasons: tuple[str, ...] = ()
+    doubt: float = Field(default=0.0, ge=0, le=1)
+    settled_by: str | None = None
+    estimated: bool = False
 
 
 class Speaker(Record):
@@ -261,37 +277,91 @@ class HostMethod(StrEnum):
     UNKNOWN = "unknown"
 
 
+class TranscriptState(StrEnum):
+    """machine: nobody has looked; reviewed: nothing doubtful is left; approved: a person answers for it."""
+
+    MACHINE = "machine"
+    REVIEWED = "reviewed"
+    APPROVED = "approved"
+
+
+class Change(Record):
+    """What made a revision from its parent.
+
+    edits    what a person asked for, each an Edit of shared/corrections.py
+    summary  the same in words: "3 turns to S2"
+    batch    changes that were one order over several recordings share it
+    """
+
+    edits: tuple[dict[str, Any], ...] = ()
+    summary: str
+    reason: str = Field(default="", max_length=300)
+    by: str
+    at: datetime = Field(default_factory=now)
+    batch: str | None = None
+
+
+class LanguageHeard(Record):
+    language: str
+    confidence: float = Field(ge=0, le=1)
+
+
 class Transcript(Record):
     """One immutable revision of who said what when.
 
-    `host_method` tells how the host was found: by voice, set by a person, named in a published transcript, or guessed
-    from the text. `engines` names the models that were used (asr, aligner, diariser); `warnings` are for people.
+    kind          machine: heard; import: published, or brought by a person; correction: made by a person of `parent`;
+                  aligned: `parent` with exact times where words were edited; recognised: `parent` with the roles that
+                  follow from voiceprints learnt since. The last two change nothing that a person said.
+    host_method   how the host was found: by voice, set by a person, named in a published transcript, or guessed from
+                  the text
+    state         how far people have checked it; `judged_by` said so at `judged_at`
+    restores      the revision whose content this one has again (undo)
+    excluded_spans   what people left out of this transcript, beside those of the recording
+    engines       the models that were used (asr, aligner, diariser); `warnings` are for people
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     id: str
     recording: str
     show: Slug
     parent: str | None = None
-    kind: Literal["machine", "import", "correction"]
+    kind: Literal["machine", "import", "correction", "aligned", "recognised"]
     language: str = "en"
+    language_heard: LanguageHeard | None = None
     guest: str | None = None
     duration_s: float | None = None
     speakers: tuple[Speaker, ...]
     host_method: HostMethod
     turns: tuple[Turn, ...]
+    excluded_spans: tuple[ExcludedSpan, ...] = ()
+    state: TranscriptState = TranscriptState.MACHINE
+    judged_by: str | None = None
+    judged_at: datetime | None = None
+    change: Change | None = None
+    restores: str | None = None
     engines: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
     lineage: Lineage
+
+    @model_validator(mode="after")
+    def _name_turns(self) -> Transcript:
+        """Turns of schema 1 have no names; theirs follow from their places."""
+        if any(not turn.id for turn in self.turns):
+            named = tuple(
+                turn if turn.id else turn.model_copy(update={"id": f"t{place}"})
+                for place, turn in enumerate(self.turns, start=1)
+            )
+            object.__setattr__(self, "turns", named)
+        return self
 
 
 class TranscribeRequest(Record):
     show: Slug
     recording: str
     speakers: int | None = Field(
-        default=None, ge=1, le=8, description="how many people talk; the show's usual if unset"
+        default=None, ge=0, le=8, description="how many people talk; 0 finds out; the show's usual if unset"
     )
-    language: str | None = None
+    language: str | None = Field(default=None, pattern=LANGUAGE, description="the show's if unset; auto listens")
 
 
 class SetHostRequest(Record):
@@ -304,22 +374,43 @@ class SetHostRequest(Record):
 
 
 class TranscriptResult(Record):
+    """`current` is false if a revision that people worked on stays current: compare the two, take which is right."""
+
     transcript: str
     recording: str
     key: str
     speakers: int
     host_method: HostMethod
     turns: int
+    current: bool = True
+
+
+class Enrolment(Record):
+    """A voice as one recording has it: what a person's word for a speaker there taught."""
+
+    recording: str
+    vector: tuple[float, ...]
+    speech_s: float
+    spans_sha256: Sha256 = Field(description="of the spans it was heard in: the same ones need no second hearing")
+    by: str
+    at: datetime = Field(default_factory=now)
 
 
 class Voiceprint(Record):
-    """The host's voice. `vector` has unit length; embeddings of different models must never be compared."""
+    """A host's voice: the mean of its enrolments, weighted by their speech. Guests have none.
 
-    schema_version: Literal[1] = 1
+    vector   unit length; embeddings of different models must never be compared
+    name     whose it is; none in schema 1, where it is the show's host
+    """
+
+    schema_version: Literal[1, 2] = 2
     show: Slug
     model: str
     vector: tuple[float, ...]
     speech_s: float
+    name: str | None = None
+    role: Literal["host", "co-host"] = "host"
+    enrolments: tuple[Enrolment, ...] = ()
     lineage: Lineage
 
 
@@ -603,6 +694,9 @@ class Problem(Record):
     detail: str
     trace_id: str | None = None
     retryable: bool = False
+    changes: tuple[dict[str, Any], ...] = Field(
+        default=(), description="of a conflict: what others changed meanwhile, oldest first"
+    )
 
 
 class Job(Record):
