@@ -26,6 +26,7 @@ from shared.store import create_manifest, load
 from tests.conftest import demand_environments
 from tests.fakes import FakeJob, HookedFakeJob, MemoryStore
 from tests.inference.conftest import SHOW, add_adapter
+from tests.kit import until
 
 RANK = 8
 BRIEF = EpisodeRequest(show=SHOW.slug, guest="Theo Vance", about="keeping bees on a city roof", words=70)
@@ -130,9 +131,16 @@ def test_cancel_while_the_engine_starts_ends_its_group(real_settings, tmp_path):
     with pytest.raises(JobCancelledError):
         say_two_tokens(engine, None, HookedFakeJob(tmp_path, at_check=cancel_soon))
 
-    assert time.monotonic() - began < 10
-    with pytest.raises(ProcessLookupError):
-        os.killpg(groups[0], signal.SIGCONT)
+    until(lambda: is_gone(groups[0]), "the engine and its children are gone", 30)
+
+
+def is_gone(group: int) -> bool:
+    """Nothing is left of a process group; the machine's first process may take its time to bury the dead."""
+    try:
+        os.killpg(group, signal.SIGCONT)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def say_two_tokens(engine: VllmEngine, files, job) -> None:
