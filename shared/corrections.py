@@ -284,6 +284,15 @@ class ShowRequest(Record):
     show: Slug
 
 
+class ImportTranscriptRequest(Record):
+    """A transcript file that was uploaded becomes a revision of a recording that is here."""
+
+    show: Slug
+    recording: str
+    upload_key: str
+    filename: str = Field(default="", max_length=300)
+
+
 class HostsFound(Record):
     """Who was found as the voice that is in all recordings, or recognised by voiceprint."""
 

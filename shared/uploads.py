@@ -6,6 +6,7 @@ far an upload has come follows from them alone: any replica can tell, also after
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -16,6 +17,8 @@ from shared import keys
 from shared.errors import ArtifactMissingError, BadInputError
 from shared.schemas import Record, now
 from shared.store import Store, load
+
+UPLOAD_KEY = re.compile(rf"{keys.UPLOADS}[A-Za-z0-9][A-Za-z0-9._-]{{0,199}}")
 
 
 class Upload(Record):
@@ -32,6 +35,12 @@ class Upload(Record):
 class Piece(NamedTuple):
     key: str
     bytes: int
+
+
+def demand_key(upload_key: str) -> None:
+    """raises   BadInputError for what can be no upload's key"""
+    if not UPLOAD_KEY.fullmatch(upload_key):
+        raise BadInputError(f"{upload_key!r} is not the key of an upload; upload the file and use its key")
 
 
 def facts_of(store: Store, upload_key: str) -> Upload | None:

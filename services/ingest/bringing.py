@@ -13,17 +13,17 @@ from typing import Any, Protocol
 
 from pydantic import Field, ValidationError
 
-from services.ingest import catalogue, chapters, metadata, published
+from services.ingest import catalogue, chapters, metadata
 from services.ingest.audio import Converted, Mixed, TrackFile, working_bytes
 from services.ingest.catalogue import Catalogue, Item
 from services.ingest.metadata import Downloaded
-from services.ingest.published import Published
-from shared import keys, uploads
+from shared import keys, published, uploads
 from shared.errors import BadAudioError, BadInputError, ConflictError, JobCancelledError, SourceUnavailableError
 from shared.jobs import JobContext
 from shared.locks import locked
 from shared.schemas import Chapter, ExcludedSpan, IngestRequest, Record, UploadedTrack
 from shared.space import demand_space
+from shared.spoken import Published
 from shared.store import Store, file_sha256
 from shared.urls import redact
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from shared.jobs import JobContext
 from shared.schemas import IngestRequest, IngestResult, Show
 from shared.store import Store, create_manifest, load
 from shared.subscriptions import KnownItem
-
-UPLOAD_KEY = re.compile(r"uploads/[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def run(request: IngestRequest, *, job: JobContext, store: Store, engine: Engine, downloads: Path) -> IngestResult:
@@ -56,8 +53,7 @@ def _check(request: IngestRequest) -> None:
     if len(request.tracks) == 1:
         raise BadInputError("one track is no multitrack recording; give it as upload_key")
     for key in _upload_keys(request):
-        if not UPLOAD_KEY.fullmatch(key):
-            raise BadInputError(f"{key!r} is not the key of an upload; upload the file and use its key")
+        uploads.demand_key(key)
 
 
 def demand_show(store: Store, slug: str) -> Show:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.ingest import chapters, guests, metadata, published, roles, spans
+from services.ingest import chapters, guests, metadata, spans
 from services.ingest.audio import Converted
 from services.ingest.bringing import (
     ID_DIGITS,
@@ -19,8 +19,7 @@ from services.ingest.bringing import (
     parse_beside,
     text_of,
 )
-from services.ingest.published import Published
-from shared import keys
+from shared import keys, published, roles
 from shared.errors import ConflictError
 from shared.jobs import JobContext
 from shared.schemas import (
@@ -38,6 +37,7 @@ from shared.schemas import (
     Track,
     Transcript,
 )
+from shared.spoken import Published
 from shared.store import Store, create_manifest, file_sha256, load, made_from, put_blob
 from shared.subscriptions import KnownItem
 from shared.version import VERSION

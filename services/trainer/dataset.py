@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from services.trainer.excluded import without_spans
+from services.trainer.excluded import Repeated, without_spans
+from shared.classifications import UNCLASSIFIED
 from shared.errors import BadInputError
 from shared.render import LossOn, Renderer, header
 from shared.schemas import Example, ExcludedSpan, HostMethod, LeftOut, Message, Role, Turn
@@ -39,6 +40,7 @@ class Source:
     host_method: HostMethod
     turns: tuple[Turn, ...]
     excluded_spans: tuple[ExcludedSpan, ...] = ()
+    repeated: tuple[Repeated, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def build_examples(sources: Iterable[Source], frame: Frame, renderer: Renderer) 
         if source.host_method is HostMethod.UNKNOWN:
             left[HOST_UNKNOWN] += sum(_words(turn.text) for turn in source.turns)
         else:
-            turns = without_spans(source.turns, source.excluded_spans, left)
+            turns = without_spans(source.turns, source.excluded_spans, source.repeated, left)
             stretches = conversations(turns, renderer.clean, left)
             built.examples.extend(_examples_of(source, stretches, frame, renderer, left))
         if source.host_method is HostMethod.GUESSED:
@@ -74,17 +76,26 @@ def build_examples(sources: Iterable[Source], frame: Frame, renderer: Renderer) 
         built.left_out.extend(
             LeftOut(recording=source.recording, reason=reason, words=words) for reason, words in left.items()
         )
+    if unseen := sum(left_out.words for left_out in built.left_out if left_out.reason == UNCLASSIFIED):
+        built.warnings.append(
+            f"{unseen} words of repeated spans stay out of training until somebody says what they are; see "
+            "`diary repeats`"
+        )
     return built
 
 
-def conversations(turns: Iterable[Turn], clean: Callable[[str], str], left: Counter[str]) -> list[list[Message]]:
+def conversations(turns: Iterable[Turn | None], clean: Callable[[str], str], left: Counter[str]) -> list[list[Message]]:
     """Unbroken stretches of host, guest, host, ... turns; neighbours of one role become one turn.
 
-    A turn of anybody else ends a stretch: what follows is no answer to what was before. Empty turns are dropped.
+    A turn of anybody else ends a stretch, and so does None: what follows is no answer to what was before. Empty turns
+    are dropped.
     left   words left out, by reason; added to
     """
     stretches: list[list[Message]] = [[]]
     for turn in turns:
+        if turn is None:
+            stretches.append([])
+            continue
         role, text = SPEAKING.get(turn.role), clean(turn.text)
         stretch = stretches[-1]
         if not text:

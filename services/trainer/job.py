@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from services.trainer.base import demand_same_base
 from services.trainer.card import eval_losses, metrics_jsonl, model_card
@@ -38,7 +39,7 @@ from shared.space import demand_space
 from shared.store import Store, create_manifest, fetch_blob, load, made_from, put_blob
 from shared.version import VERSION
 
-EXAMPLE_FORMAT = 1  # raised when the same transcripts would give other examples
+EXAMPLE_FORMAT = 2  # raised when the same transcripts would give other examples
 
 
 # ---- transcripts -> dataset ------------------------------------------------------------------------------------------
@@ -78,7 +79,13 @@ def build(request: DatasetRequest, *, job: JobContext, store: Store, engine: Eng
         loss_on=request.loss_on,
         base_model=base.name,
         base_revision=base.revision,
-        lineage=lineage(job, request, {"base": base.label}, made_from(store, *keys_of(sources, show.slug))),
+        lineage=lineage(
+            job,
+            request,
+            {"base": base.label},
+            made_from(store, *keys_of(sources, show.slug)),
+            {"repeated": {one.cluster: one.why for source in sources for one in source.repeated}},
+        ),
     )
     key = keys.dataset(show.slug, dataset_id)
     create_manifest(store, key, dataset)
@@ -112,9 +119,10 @@ def identify(
 
 
 def _named(source: Source) -> list[str | None]:
-    """All of a source that decides its examples."""
+    """All of a source that decides its examples; what people said of repeated spans among it."""
     spans = [span.model_dump_json() for span in source.excluded_spans]
-    return [source.recording, source.transcript, source.title, source.guest, *spans]
+    repeated = [f"{one.first_word}-{one.last_word} {one.why}" for one in source.repeated]
+    return [source.recording, source.transcript, source.title, source.guest, *spans, *repeated]
 
 
 def keys_of(sources: Sequence[Source], show: str) -> list[str]:
@@ -265,7 +273,7 @@ def lineage(
     request: DatasetRequest | TrainRequest,
     models: dict[str, str],
     sources: tuple[MadeFrom, ...],
-    more: dict[str, str | int | float] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Lineage:
     return Lineage(
         made_from=sources,

@@ -1,50 +1,74 @@
-"""What a dataset is made from: the current transcripts of a show, and what earlier datasets kept out of training."""
+"""What a dataset is made from: the current transcripts of a show, without what is repeated in them; and what earlier
+datasets kept out of training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from services.trainer.dataset import Source
-from shared import keys
+from services.trainer.excluded import Repeated
+from shared import classifications, keys, repeats
 from shared import recordings as recordings_of
+from shared.corrections import Cluster, left_out_of
 from shared.errors import BadInputError
 from shared.jobs import JobContext
-from shared.schemas import Dataset, DatasetRequest, Transcript
+from shared.repeats import said_in
+from shared.schemas import Dataset, DatasetRequest, Recording, Transcript
 from shared.store import Store, load
+from shared.transcripts import current, transcribed
 
 
 def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list[Source]:
-    """The current transcript revision of each recording, in order of recording id.
+    """The current transcript revision of each recording, in order of recording id, and which of its words are repeated.
 
+    What is repeated is looked for in all current transcripts of the show, also where only some recordings are asked
+    for: two of them may share an advert that is plain only in fifty, and nobody's wish for a small dataset should let
+    it in. It is looked for anew, in the very revisions that are taken, so it is never of another state.
     raises   BadInputError if the show has none; ArtifactMissingError if one that is named has none
     """
-    recordings = sorted(set(request.recordings)) or transcribed_recordings(store, request.show)
-    if not recordings:
+    there = transcribed(store, request.show)
+    wanted = sorted(set(request.recordings)) or there
+    if not wanted:
         raise BadInputError(
             f"show {request.show} has no transcript yet; make them with `diary transcripts make {request.show}`"
         )
-    sources = []
-    for done, recording_id in enumerate(recordings):
+    sources, said = [], []
+    everything = sorted({*there, *wanted})
+    for done, recording in enumerate(everything):
         job.check()
-        job.progress("reading transcripts", done, len(recordings), "transcripts")
-        revision = store.get(keys.transcript_head(request.show, recording_id)).decode()
-        transcript = load(store, keys.transcript(request.show, recording_id, revision), Transcript)
-        recording = recordings_of.read(store, request.show, recording_id)
-        sources.append(
-            Source(
-                recording=recording_id,
-                transcript=revision,
-                title=recording.title,
-                guest=recording.guest or transcript.guest,
-                host_method=transcript.host_method,
-                turns=transcript.turns,
-                excluded_spans=recording.excluded_spans,
-            )
-        )
-    return sources
+        job.progress("reading transcripts", done, len(everything), "transcripts")
+        transcript = current(store, request.show, recording)
+        said.append(said_in(transcript))
+        if recording in wanted:
+            sources.append(_source(transcript, recordings_of.read(store, request.show, recording)))
+    job.progress("looking for repeated spans")
+    clusters = classifications.classified(repeats.find(said), classifications.read(store, request.show))
+    return [replace(source, repeated=repeated_in(source.recording, clusters)) for source in sources]
 
 
-def transcribed_recordings(store: Store, show: str) -> list[str]:
-    heads = [key for key in store.list(keys.transcripts(show)) if key.endswith("/head")]
-    return sorted(key.split("/")[-2] for key in heads)
+def repeated_in(recording: str, clusters: Sequence[Cluster]) -> tuple[Repeated, ...]:
+    """The words of a recording that stay out of training as repeated, in order."""
+    found = [
+        Repeated(place.first_word, place.last_word, why, cluster.id)
+        for cluster in clusters
+        if (why := classifications.why_left_out(cluster)) is not None
+        for place in cluster.places
+        if place.recording == recording
+    ]
+    return tuple(sorted(found, key=lambda one: (one.first_word, one.last_word)))
+
+
+def _source(transcript: Transcript, recording: Recording) -> Source:
+    return Source(
+        recording=recording.id,
+        transcript=transcript.id,
+        title=recording.title,
+        guest=recording.guest or transcript.guest,
+        host_method=transcript.host_method,
+        turns=transcript.turns,
+        excluded_spans=left_out_of(transcript, recording.excluded_spans),
+    )
 
 
 def guests_kept_out_before(store: Store, show: str) -> set[str]:

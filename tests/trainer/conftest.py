@@ -80,11 +80,13 @@ def add_talk(
 
 
 def small_talk(guest: str) -> list[str]:
+    """A talk like no other: five words that every recording has in a row would be a repeated span."""
+    name = guest.replace(" ", "")
     return [
-        "h: Welcome. How are you?",
-        f"g: I am {guest}, and well.",
-        "h: What do you do?",
-        "g: I count cups.",
+        f"h: Welcome, {name}. How are you?",
+        f"g: {guest} is well.",
+        f"h: What do {name}s do?",
+        f"g: {name}s count cups.",
         "h: Bye.",
     ]
 

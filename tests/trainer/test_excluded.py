@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from services.trainer.excluded import without_spans
+import pytest
+
+from services.trainer.excluded import Repeated, without_spans
+from shared.classifications import UNCLASSIFIED
 from shared.schemas import ExcludedSpan, Role, Turn, Word
 
 ADVERT = ExcludedSpan(start_s=10, end_s=20, reason="advert", found_by="chapters", detail="Sponsor")
@@ -24,25 +27,51 @@ def turn(start_s: float, text: str, *, words: bool) -> Turn:
     )
 
 
-def test_an_advert_in_the_middle_of_a_turn_goes_and_what_surrounds_it_stays():
+def cut(turns: list[Turn], spans=(ADVERT,), repeated=()) -> tuple[list[Turn | None], Counter[str]]:
     left: Counter[str] = Counter()
+    return list(without_spans(turns, spans, repeated, left)), left
 
-    (kept,) = without_spans([turn(8, "back soon " + "socks " * 10 + "so Ben", words=True)], [ADVERT], left)
 
-    assert (kept.text, kept.start_s, kept.end_s) == ("back soon so Ben", 8, 22)
+def texts(kept: list[Turn | None]) -> list[str | None]:
+    return [one.text if one else None for one in kept]
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_an_advert_in_the_middle_of_a_turn_goes_and_what_surrounds_it_stays(words: bool):
+    kept, left = cut([turn(8, "back soon " + "socks " * 10 + "so Ben", words=words)])
+
+    assert texts(kept) == ["back soon so Ben"]
+    assert kept[0] and (kept[0].start_s, kept[0].end_s) == (8, 22)
     assert left == {"advert, found by chapters": 10}
 
 
-def test_a_turn_without_word_times_goes_by_its_middle():
-    left: Counter[str] = Counter()
+def test_a_turn_that_is_all_advert_goes():
+    kept, left = cut([turn(4, "a b c", words=False), turn(12, "buy socks", words=False)])
 
-    kept = without_spans([turn(4, "a b c", words=False), turn(12, "buy socks", words=False)], [ADVERT], left)
-
-    assert [one.text for one in kept] == ["a b c"]
+    assert texts(kept) == ["a b c"]
     assert left == {"advert, found by chapters": 2}
 
 
-def test_a_turn_that_lies_outside_is_the_same_turn():
-    outside = turn(30, "tell me more", words=True)
+@pytest.mark.parametrize("words", [True, False])
+def test_a_turn_that_lies_outside_is_the_same_turn(words: bool):
+    outside = turn(30, "tell me more", words=words)
 
-    assert without_spans([outside], [ADVERT], Counter()) == [outside]
+    assert cut([outside])[0] == [outside]
+
+
+def test_repeated_words_go_one_by_one_counted_over_all_turns():
+    turns = [turn(30, "hello there", words=False), turn(40, "so buy socks now Ben", words=True)]
+
+    kept, left = cut(turns, repeated=[Repeated(3, 6, "advert, classified by a person", "c1")])
+
+    assert texts(kept) == ["hello there", "so Ben"]
+    assert left == {"advert, classified by a person": 3}
+
+
+def test_after_an_unclassified_span_that_ends_a_turn_nothing_answers_what_was_before():
+    turns = [turn(30, "I see what is it", words=False), turn(40, "a lamp", words=True)]
+
+    kept, left = cut(turns, repeated=[Repeated(2, 5, UNCLASSIFIED, "c1")])
+
+    assert texts(kept) == ["I see", None, "a lamp"]
+    assert left == {UNCLASSIFIED: 3}

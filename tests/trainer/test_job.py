@@ -80,7 +80,7 @@ def test_added_recordings_leave_the_held_out_guest_out(store, job, engine):
     first = build(store, job, engine)
 
     for number in range(5, 15):
-        add_talk(store, f"rec{number}", f"Guest {number}", small_talk("new"))
+        add_talk(store, f"rec{number}", f"Guest {number}", small_talk(f"Guest {number}"))
         assert build(store, job, engine).eval_guests == first.eval_guests
 
 

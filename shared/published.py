@@ -3,21 +3,21 @@
 Read as a recording of its own: WebVTT with voice spans (`<v Mara Quill>Hello`, notes `NOTE title: ...`,
 `NOTE guest: ...`), and text with one turn per paragraph (`Mara Quill: Hello`), before it optional lines `title: ...`
 and `guest: ...`, in between optional marks `# trailer`, `# sponsor`, `# interview`. Turns of trailers and sponsors are
-left out. Beside audio, where speakers can be worked out by ear (`parse_beside_audio`): also SRT, Podcasting 2.0's JSON,
-and WebVTT that names nobody.
+left out. Beside audio, where speakers can be worked out by ear (`parse_beside_audio`): also SRT, JSON of Podcasting 2.0
+and of whisperX, and WebVTT that names nobody.
 """
 
 from __future__ import annotations
 
 import codecs
 import html
-import json
-import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from shared.errors import BadInputError
+from shared.published_json import parse_json
+from shared.spoken import UNNAMED, Published, SpokenTurn, add_turn
 
 WORDS_PER_MINUTE = 160
 LEFT_OUT = ("trailer", "sponsor")
@@ -25,7 +25,6 @@ SECTIONS = (*LEFT_OUT, "interview")
 SNIFF_BYTES = 64 * 1024
 MAX_BYTES = 20 * 1024 * 1024
 MAX_NAME_WORDS = 5
-UNNAMED = "Unnamed"
 MEDIA_TYPES = ("text/vtt", "application/json", "application/x-subrip", "application/srt", "text/srt", "text/plain")
 
 FORMS = (
@@ -64,36 +63,6 @@ _SRT_TIME = re.compile(r"(\d\d:\d\d:\d\d),(\d{3})")
 _NOTE = re.compile(r"NOTE(?:\s|$)")
 
 Kind = Literal["vtt", "names", "text"]
-
-
-@dataclass(frozen=True)
-class SpokenTurn:
-    speaker: str
-    text: str
-    start_s: float = 0.0
-    end_s: float = 0.0
-    section: str = "interview"
-
-    @property
-    def words(self) -> int:
-        return len(self.text.split())
-
-
-@dataclass(frozen=True)
-class Published:
-    """`times` tells whether the turns' times were published or estimated from the number of words."""
-
-    title: str | None
-    guest: str | None
-    turns: tuple[SpokenTurn, ...]
-    duration_s: float
-    times: Literal["published", "estimated"]
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def speakers(self) -> tuple[str, ...]:
-        """Names in order of appearance."""
-        return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
 
 
 # ---- which form is it? -----------------------------------------------------------------------------------------------
@@ -144,14 +113,27 @@ def parse_beside_audio(text: str) -> Published:
     raises   BadInputError for anything else, or if nothing is said
     """
     if text.lstrip().startswith("{"):
-        published = _parse_json(text)
+        published = parse_json(text)
     elif sniff(text) == "names":
         published = _parse_names(text)
     else:
-        published = _parse_vtt(_SRT_TIME.sub(r"\1.\2", text), unnamed=UNNAMED)
+        published = _with_names_before_text(_parse_vtt(_SRT_TIME.sub(r"\1.\2", text), unnamed=UNNAMED))
     if not published.turns:
         raise BadInputError("the published transcript is neither WebVTT, SRT, JSON nor `Name: text`, or it is empty")
     return _with_one_spelling(published)
+
+
+def _with_names_before_text(published: Published) -> Published:
+    """Subtitles have no voices; where the first cue reads `Mara Quill: Hello`, names before the text are meant so."""
+    named = [_named(turn.text) if turn.speaker == UNNAMED else None for turn in published.turns]
+    if sum(map(bool, named)) < 2 or not named[0]:
+        return published
+    turns: list[SpokenTurn] = []
+    for turn, found in zip(published.turns, named, strict=True):
+        speaker, text = found or (turns[-1].speaker, turn.text)
+        if text:
+            add_turn(turns, replace(turn, speaker=speaker, text=text))
+    return replace(published, turns=tuple(turns))
 
 
 def _with_one_spelling(published: Published) -> Published:
@@ -291,32 +273,7 @@ def _add_cue(turns: list[SpokenTurn], timing: str, payload: str, line: int, unna
             raise BadInputError(f"line {line}: the cue does not say who speaks; write `<v Mara Quill>{text[:20]}`")
         start = round(start_s + (end_s - start_s) * share_from, 3)
         end = round(start_s + (end_s - start_s) * share_to, 3)
-        _add_turn(turns, SpokenTurn(speaker=speaker, text=text, start_s=start, end_s=end))
-
-
-def _parse_json(text: str) -> Published:
-    """Podcasting 2.0: `{"segments": [{"speaker", "startTime", "endTime", "body"}]}`, times in seconds."""
-    try:
-        turns: list[SpokenTurn] = []
-        for segment in json.loads(text)["segments"]:
-            speaker = " ".join(str(segment.get("speaker") or "").split()) or (turns[-1].speaker if turns else UNNAMED)
-            start_s, end_s = float(segment["startTime"]), float(segment["endTime"])
-            if not 0 <= start_s < math.inf or not math.isfinite(end_s):
-                raise ValueError(f"{start_s} to {end_s} is no time")
-            if said := " ".join(str(segment["body"]).split()):
-                _add_turn(turns, SpokenTurn(speaker, said, start_s, max(start_s, end_s)))
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise BadInputError(f"the published transcript is no JSON transcript ({type(error).__name__})") from error
-    return Published(None, None, tuple(turns), max((turn.end_s for turn in turns), default=0.0), "published")
-
-
-def _add_turn(turns: list[SpokenTurn], turn: SpokenTurn) -> None:
-    """A voice that goes on makes its turn longer; of one that is not named nobody knows whether it does."""
-    if turns and turns[-1].speaker == turn.speaker != UNNAMED:
-        joined = f"{turns[-1].text} {turn.text}"
-        turns[-1] = replace(turns[-1], text=joined, end_s=max(turns[-1].end_s, turn.end_s))
-    else:
-        turns.append(turn)
+        add_turn(turns, SpokenTurn(speaker=speaker, text=text, start_s=start, end_s=end))
 
 
 def _voices(payload: str) -> list[tuple[str, str, float, float]]:

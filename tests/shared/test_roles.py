@@ -1,4 +1,4 @@
-from services.ingest import roles
+from shared import roles
 from shared.schemas import Role
 
 

@@ -1,3 +1,5 @@
+import html
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest import published
+from shared import published
 from shared.errors import BadInputError
 
 PANEL = Path(__file__).parents[3] / "shared" / "transcripts" / "nasa-hwhap193-panel.txt"
@@ -207,3 +209,83 @@ def test_every_script_of_the_fictional_show_is_read(path: Path):
     assert found.title
     assert found.guest
     assert set(found.speakers) == {"Mara Quill", found.guest}
+
+
+# ---- beside audio ----------------------------------------------------------------------------------------------------
+
+
+def whisperx(*segments: dict[str, object], **more: object) -> published.Published:
+    return published.parse_beside_audio(json.dumps({"segments": segments, **more}))
+
+
+def test_whisperx_words_keep_their_times_and_a_segment_of_two_voices_becomes_two_turns():
+    words = [
+        {"word": "Hello.", "start": 1.0, "end": 1.4, "score": 0.9, "speaker": "SPEAKER_00"},
+        {"word": "Hi.", "start": 1.5, "end": 1.9, "score": 0.8, "speaker": "SPEAKER_01"},
+    ]
+    found = whisperx({"start": 1.0, "end": 2.0, "text": " Hello. Hi.", "words": words}, language="en")
+
+    assert [(turn.speaker, turn.text, turn.start_s, turn.end_s) for turn in found.turns] == [
+        ("SPEAKER_00", "Hello.", 1.0, 1.4),
+        ("SPEAKER_01", "Hi.", 1.5, 1.9),
+    ]
+    assert [word.score for turn in found.turns for word in turn.timed] == [0.9, 0.8]
+    assert found.language == "en"
+
+
+def test_whisperx_words_without_times_share_the_room_between_their_neighbours():
+    words = [{"word": "In", "start": 0.0, "end": 1.0}, {"word": "1984"}, {"word": "so", "start": 3.0, "end": 4.0}]
+
+    (turn,) = whisperx({"start": 0.0, "end": 4.0, "text": "In 1984 so", "words": words, "speaker": "Ann"}).turns
+
+    assert [(word.text, word.start_s, word.end_s) for word in turn.timed] == [
+        ("In", 0.0, 1.0),
+        ("1984", 1.0, 3.0),
+        ("so", 3.0, 4.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        {"start": 0.0, "end": 2.0, "text": "a b"},
+        {"start": 0.0, "end": 2.0, "text": "a b", "words": []},
+        {"start": 0.0, "end": 2.0, "text": "a b", "words": [{"word": "a", "start": 0.0, "end": 1.0}]},
+        {"start": 0.0, "end": 2.0, "words": [{"word": "a"}, {"word": "b"}]},
+        {"text": "a b", "words": [{"word": "a", "start": 0.0, "end": None}, {"word": " b", "speaker": None}]},
+    ],
+    ids=["no words", "empty words", "a word too few", "no text", "no times at all"],
+)
+def test_no_word_of_whisperx_vanishes(segment: dict[str, object]):
+    (turn,) = whisperx(segment).turns
+
+    assert (turn.text, [word.text for word in turn.timed]) == ("a b", ["a", "b"])
+    assert turn.speaker == "Unnamed"
+
+
+def test_subtitles_name_who_speaks_before_the_text():
+    cues = "1\n00:00:01,000 --> 00:00:02,000\nAnn: Hello\n\n2\n00:00:02,000 --> 00:00:03,000\nand welcome.\n\n"
+    found = published.parse_beside_audio(f"{cues}3\n00:00:03,000 --> 00:00:04,000\nBob Birch: Note: thanks\n")
+
+    assert [(turn.speaker, turn.text) for turn in found.turns] == [
+        ("Ann", "Hello and welcome."),
+        ("Bob Birch", "Note: thanks"),
+    ]
+
+
+names = st.sampled_from(["Ann Ash", "Bob & Co", "Zoe <3", "S1"])
+lines = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=40).filter(
+    lambda text: text.split() and "-->" not in text
+)
+
+
+@given(st.lists(st.tuples(names, lines), min_size=1, max_size=5))
+def test_webvtt_with_voice_spans_comes_back_as_it_was(spoken: list[tuple[str, str]]):
+    written = [(html.escape(name, quote=False), html.escape(text, quote=False)) for name, text in spoken]
+    cues = [f"00:00:{at:02}.000 --> 00:00:{at:02}.900\n<v {name}>{text}\n" for at, (name, text) in enumerate(written)]
+
+    found = published.parse_beside_audio("WEBVTT\n\n" + "\n".join(cues))
+
+    back = [(turn.speaker, word) for turn in found.turns for word in turn.text.split()]
+    assert back == [(name, word) for name, text in spoken for word in text.split()]
+    assert found.turns[0].start_s == 0.0 and found.turns[-1].end_s == len(spoken) - 0.1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.ingest.published import Published
 from shared.schemas import HostMethod, Lineage, Recording, Role, Show, Speaker, Transcript, Turn
+from shared.spoken import ANONYMOUS, Published
 
 
 def build_transcript(
@@ -19,11 +19,11 @@ def build_transcript(
         recording=recording.id,
         show=show.slug,
         kind="import",
-        language=show.language,
+        language=published.language or show.language,
         guest=recording.guest,
         duration_s=recording.duration_s,
         speakers=tuple(
-            Speaker(label=labels[name], role=roles[name], name=name, speech_s=_speech_s(published, name))
+            Speaker(label=labels[name], role=roles[name], name=_real(name), speech_s=_speech_s(published, name))
             for name in names
         ),
         host_method=HostMethod.NAMED if host_known else HostMethod.UNKNOWN,
@@ -34,6 +34,7 @@ def build_transcript(
                 start_s=turn.start_s,
                 end_s=turn.end_s,
                 text=turn.text,
+                words=turn.timed,
             )
             for turn in published.turns
         ),
@@ -84,6 +85,10 @@ def sole_guest(names: tuple[str, ...], host: str) -> str | None:
 
 def _parts(name: str) -> list[str]:
     return name.casefold().replace(".", " ").replace(",", " ").split()
+
+
+def _real(name: str) -> str | None:
+    return None if ANONYMOUS.fullmatch(name) else name
 
 
 def _speech_s(published: Published, name: str) -> float:
