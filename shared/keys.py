@@ -91,7 +91,7 @@ def _part(name: str) -> str:
 
 
 _MANIFEST = (
-    r"(show|voiceprint|repeats|glossary)\.json|(sources|refreshes|items|recordings|edits|erased|voiceprints|classified)/P\.json|"
+    r"(show|voiceprint|glossary)\.json|(sources|refreshes|items|recordings|edits|erased|voiceprints|classified)/P\.json|"
     r"transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
     r"checkpoints/\d+/\d{8}\.json|adapters/P\.json|episodes/P/(episode\.json|turns/\d{5}\.json)"
 ).replace("P", r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")

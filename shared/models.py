@@ -48,6 +48,9 @@ ALIGNER_FILES = (
 )  # fmt: skip
 
 
+COMMUNITY = "pyannote/speaker-diarization-community-1"  # pickles, behind a form: the operator brings it, we never do
+
+
 @dataclass(frozen=True)
 class HubModel:
     """A model of the hub at one commit.

@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from services.ingest.metadata import Downloaded
     from services.trainer.plan import KeepCheckpoint, Plan, Trained
     from services.transcription.diarisation import Span
-    from services.transcription.hearing import Heard, Voice, Voices
+    from services.transcription.hearing import Aligned, Heard, Piece, TracksHeard, Voice, Voices
+    from services.transcription.hearing import TrackFile as SpeechTrack
+    from services.transcription.reference import Talk
     from shared.engines import Reporter, Watch
     from shared.models import Base
     from shared.render import Renderer
@@ -320,6 +322,8 @@ class ScriptedCrew:
         if path in ("/v1/transcripts", "/v1/hosts"):
             facts = {"speakers": 2, "host_method": "guessed", "turns": 9}
             return {"transcript": name, "recording": request.recording, "key": f"t/{name}", **facts}
+        if path == "/v1/hosts/found":
+            return {"host_found": True}
         if path == "/v1/datasets":
             return {"dataset": name, "key": f"d/{name}", "tokens": 100, "examples": 3}
         if path == "/v1/adapters":
@@ -552,19 +556,48 @@ class ScriptedSpeechEngine:
         self.fails = fails
         self.before_diarising = before_diarising
         self.calls: list[str] = []
+        self.hotwords: tuple[str, ...] = ()
 
     def setup(self, job: Watch) -> dict[str, str]:
         return self.models
 
-    def transcribe(self, path: Path, language: str, job: Watch) -> Heard:
+    def transcribe(self, path: Path, language: str, job: Watch, hotwords: Sequence[str] = ()) -> Heard:
         from services.transcription.hearing import Heard
 
         self.calls.append("transcribe")
+        self.hotwords = tuple(hotwords)
         if self.fails:
             raise self.fails
         assert path.read_bytes() == b"flac"
-        engines = {"asr": "scripted", "aligner": "scripted"}
-        return Heard(words=self.words, duration_s=self.words[-1].end_s, engines=engines)
+        return Heard(
+            words=self.words,
+            duration_s=self.words[-1].end_s,
+            engines={"asr": "scripted", "aligner": "scripted"},
+            language="en" if language == "auto" else language,
+        )
+
+    def transcribe_tracks(
+        self, tracks: Sequence[SpeechTrack], language: str, job: Watch, hotwords: Sequence[str] = ()
+    ) -> TracksHeard:
+        """Each voice talks on the track of its number."""
+        from services.transcription.hearing import TrackHeard, TracksHeard
+
+        self.calls.append("transcribe_tracks")
+        self.hotwords = tuple(hotwords)
+        if self.fails:
+            raise self.fails
+        heard = []
+        for number, track in enumerate(tracks):
+            assert Path(track.path).exists()
+            talk = tuple((span.start_s, span.end_s) for span in self.spans if span.voice == number)
+            words = tuple(word for word in self.words if any(a <= word.start_s < b for a, b in talk))
+            heard.append(TrackHeard(words=words, speech_s=sum(b - a for a, b in talk), talk=talk))
+        return TracksHeard(
+            tracks=tuple(heard),
+            duration_s=self.words[-1].end_s,
+            engines={"asr": "scripted", "aligner": "scripted"},
+            language="en" if language == "auto" else language,
+        )
 
     def diarise(self, path: Path, speakers: int, job: Watch) -> Voices:
         from services.transcription.hearing import Voices
@@ -576,6 +609,43 @@ class ScriptedSpeechEngine:
     def embed(self, path: Path, spans: Sequence[tuple[float, float]], job: Watch) -> Voice:
         self.calls.append("embed")
         return self.voice
+
+    def align(self, path: Path, pieces: Sequence[Piece], language: str, job: Watch) -> Aligned:
+        """Evenly, from a tenth of a second after each piece's start on: unlike any guess of ours."""
+        from services.transcription.alignment import timed_words
+        from services.transcription.hearing import Aligned
+
+        self.calls.append("align")
+        found = []
+        for piece in pieces:
+            texts = piece.text.split()
+            start_s = min(piece.start_s + 0.1, piece.end_s)
+            found.append(tuple(timed_words(texts, [None] * len(texts), start_s, piece.end_s)))
+        return Aligned(pieces=tuple(found), aligner="scripted")
+
+
+class MeasuredSpeechEngine(ScriptedSpeechEngine):
+    """One that can be evaluated; it decodes any file, and is told its DER."""
+
+    def __init__(self, *args: Any, der: float = 0.125, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.der = der
+        self.talk: tuple[Sequence[Talk], Sequence[Talk]] = ((), ())
+
+    def decode(self, source: Path, target: Path, job: Watch) -> None:
+        self.calls.append("decode")
+        target.write_bytes(b"flac")
+
+    def normalised(self, texts: Sequence[str], language: str, job: Watch) -> list[list[str]]:
+        from services.transcription.scoring import plain_words
+
+        return [plain_words(text) for text in texts]
+
+    def diarisation_error(
+        self, reference: Sequence[Talk], heard: Sequence[Talk], duration_s: float, job: Watch
+    ) -> float:
+        self.talk = (reference, heard)
+        return self.der
 
 
 def _spoken(lines: Sequence[tuple[int, str]], word_s: float = 0.5) -> tuple[tuple[Word, ...], tuple[Span, ...]]:
@@ -589,7 +659,7 @@ def _spoken(lines: Sequence[tuple[int, str]], word_s: float = 0.5) -> tuple[tupl
         start_s = len(words) * word_s
         for place, word in enumerate(text.split()):
             words.append(Word(text=word, start_s=start_s + place * word_s, end_s=start_s + (place + 1) * word_s))
-        spans.append(Span(start_s, words[-1].end_s, voice, 0.2))
+        spans.append(Span(start_s, words[-1].end_s, voice))
     return tuple(words), tuple(spans)
 
 
@@ -908,15 +978,44 @@ def scripted_setup(arguments: dict[str, Any], reporter: Reporter) -> dict[str, A
 
 
 def scripted_transcribe(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """The scripted talk, ten seconds a turn; the recording's digest is said too, so that no two are alike."""
+    """The scripted talk, ten seconds a turn; the recording's digest is said too, so that no two are alike: they never
+    have five words in a row in common, which would be a repeated span."""
     _work(reporter, "recognising speech", 3)
     tag = hashlib.sha256(Path(arguments["path"]).read_bytes()).hexdigest()[:6]
     words = []
     for turn, (_, text) in enumerate(SCRIPTED_TALK):
-        for number, word in enumerate(f"{text} {tag}".split()):
+        said = text.split()
+        for number, word in enumerate([*said[:3], tag, *said[3:6], tag, *said[6:], tag]):
             start_s = 10.0 * turn + 0.5 * number
             words.append({"text": word, "start_s": start_s, "end_s": start_s + 0.4, "score": 0.9})
-    return {"words": words, "duration_s": 60.0, "engines": {"asr": "scripted", "aligner": "scripted"}, "warnings": []}
+    engines = {"asr": "scripted", "aligner": "scripted"}
+    language = "en" if arguments["language"] == "auto" else arguments["language"]
+    return {"words": words, "duration_s": 60.0, "engines": engines, "warnings": [], "language": language}
+
+
+def scripted_align(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Words evenly over their piece, which begins a tenth of a second late."""
+    from services.transcription.alignment import timed_words
+
+    _work(reporter, "timing words", 1)
+    pieces = []
+    for piece in arguments["pieces"]:
+        texts = piece["text"].split()
+        words = timed_words(texts, [None] * len(texts), min(piece["start_s"] + 0.1, piece["end_s"]), piece["end_s"])
+        pieces.append([word.model_dump() for word in words])
+    return {"pieces": pieces, "aligner": "scripted"}
+
+
+def scripted_transcribe_tracks(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The scripted talk, whose first voice has the first track, and so on."""
+    tracks = arguments["tracks"]
+    heard = scripted_transcribe({**arguments, "path": tracks[0]["path"]}, reporter)
+    found = []
+    for number in range(len(tracks)):
+        talk = [(10.0 * turn, 10.0 * turn + 9.5) for turn, (voice, _) in enumerate(SCRIPTED_TALK) if voice == number]
+        words = [word for word in heard["words"] if any(a <= word["start_s"] < b for a, b in talk)]
+        found.append({"words": words, "speech_s": 9.5 * len(talk), "talk": talk})
+    return {"tracks": found, **{name: value for name, value in heard.items() if name != "words"}}
 
 
 def scripted_diarise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -1216,8 +1315,10 @@ FAR_SIDES = {
     "transcription": {
         "setup": scripted_setup,
         "transcribe": scripted_transcribe,
+        "transcribe_tracks": scripted_transcribe_tracks,
         "diarise": scripted_diarise,
         "embed": scripted_embed,
+        "align": scripted_align,
     },
     "trainer": {"train": scripted_train},
     "toy": {

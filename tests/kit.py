@@ -87,13 +87,15 @@ def order(client: ServiceClient, show: str, *, audio: int = 2, words: int = 40, 
 
 
 def talk(guest: str) -> str:
+    """Unlike any other guest's: what recordings have in common is a repeated span, and stays out of training."""
+    name = guest.split()[0]
     turns = [
-        ("Mara Quill", "Welcome. Who are you?"),
-        (guest, f"I am {guest}, and I count cups."),
-        ("Mara Quill", "How many?"),
-        (guest, "More than yesterday, fewer than I would like."),
+        ("Mara Quill", f"Welcome, {name}. Who are you?"),
+        (guest, f"I am {guest}, and I, {name}, count cups."),
+        ("Mara Quill", f"How many, {name}?"),
+        (guest, f"More than {name} did yesterday, {name} would like fewer."),
     ]
-    return "\n".join(f"{name}: {text}" for name, text in turns * 2) + "\n"
+    return "\n".join(f"{who}: {text}" for who, text in turns * 2) + "\n"
 
 
 def upload(client: ServiceClient, data: bytes, filename: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from services.studio import cli_erasure, cli_recordings, cli_sources, cli_storage
+from services.studio import cli_erasure, cli_evaluate, cli_recordings, cli_sources, cli_storage
 from services.studio import doctor as doctor_checks
 from services.studio.cli_recordings import as_row as recording_row
 from services.studio.cli_recordings import as_source
@@ -74,6 +74,7 @@ jobs = noun("jobs", "What runs or ran.")
 cli_storage.add_to(app, shows)
 cli_recordings.add_to(recordings)
 cli_erasure.add_to(recordings)
+cli_evaluate.add_to(transcripts)
 app.add_typer(cli_sources.sources, name="sources")
 
 

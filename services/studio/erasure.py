@@ -21,9 +21,10 @@ from shared import keys
 from shared.errors import ConflictError
 from shared.forgetting import RememberedJob
 from shared.jobs import JobContext
-from shared.schemas import Absences, Adapter, Dataset, Episode, Record, Slug, Tombstone, now
+from shared.schemas import Absences, Adapter, Dataset, Episode, Record, Slug, Tombstone, Voiceprint, now
 from shared.store import Store, load, point, put_blob, revise
 from shared.subscriptions import LastRefresh
+from shared.voiceprints import without
 
 R = TypeVar("R", bound=BaseModel)
 M = TypeVar("M", Adapter, Episode)
@@ -255,6 +256,7 @@ def remove(store: Store, show: str, recording: str, job: JobContext) -> dict[str
     drop_broken_off(store, own)
     clear_absences(store, show, own)
     clear_refreshes(store, found)
+    unlearn(store, show, recording)
     going = found.going
     for done, key in enumerate(going):
         job.check()
@@ -291,9 +293,17 @@ def clear_refreshes(store: Store, found: Traces) -> None:
         revise(store, key, LastRefresh, lambda known: withdrawn_refresh(known, found.recording.id, titles, items))
 
 
+def unlearn(store: Store, show: str, recording: str) -> None:
+    """Take what it taught out of the voiceprints that others taught too."""
+    for key, left in traces.taught(store, show, recording).items():
+        if left is not None:
+            revise(store, key, Voiceprint, lambda known: without(known, recording) or known)
+
+
 def sweep(store: Store, show: str, recording: str) -> None:
     """What somebody wrote of it while it went: without its manifest nobody starts anew."""
-    voiceprint = keys.voiceprint(show)
-    late = [*store.list(keys.transcripts(show, recording)), keys.edits(show, recording)]
-    for key in [*late, *([voiceprint] if traces.is_heard_in(store, voiceprint, recording) else [])]:
+    unlearn(store, show, recording)
+    voiceprints = traces.taught(store, show, recording)
+    repeats = traces.repeats_with(store, show, recording)
+    for key in (*store.list(keys.transcripts(show, recording)), keys.edits(show, recording), *voiceprints, *repeats):
         store.delete(key)

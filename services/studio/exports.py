@@ -27,7 +27,7 @@ from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.store import Store
 from shared.version import VERSION
 
-CHANGING = ("sources", "refreshes", "edits", "erased")
+CHANGING = ("sources", "refreshes", "edits", "erased", "voiceprints", "classified")
 
 
 @dataclass
@@ -73,7 +73,8 @@ def take_stock(store: Store, show: str, only: Only) -> Stock:
 def _pointers(store: Store, show: str) -> list[str]:
     heads = [key for key in store.list(keys.transcripts(show)) if key.endswith("/head")]
     changing = [key for folder in CHANGING for key in store.list(f"shows/{show}/{folder}/")]
-    return [key for key in (keys.show(show), keys.voiceprint(show), *heads, *changing) if store.exists(key)]
+    single = (keys.show(show), keys.voiceprint(show), keys.glossary(show))
+    return [key for key in (*single, *heads, *changing) if store.exists(key)]
 
 
 def _goes(key: str, show: str, only: Only) -> bool:

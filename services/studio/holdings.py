@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared import keys
+from shared.corrections import Classification, Glossary, Repeats
 from shared.errors import BadInputError, NewerDataError
 from shared.schemas import (
     Absences,
@@ -39,6 +40,9 @@ STORED: tuple[type[Record], ...] = (
     Tombstone,
     Transcript,
     Voiceprint,
+    Glossary,
+    Repeats,
+    Classification,
     Dataset,
     Adapter,
     EpisodeTurn,
@@ -52,6 +56,10 @@ KNOWN_SCHEMA = max(newest_schema(record) for record in STORED)
 KINDS = {
     "show.json": "show",
     "voiceprint.json": "show",
+    "voiceprints": "show",
+    "glossary.json": "show",
+    "repeats.json": "show",
+    "classified": "show",
     "absences": "show",
     "sources": "show",
     "refreshes": "show",

@@ -17,6 +17,7 @@ from typing import IO, Any, BinaryIO, cast
 from services.studio.archive import FIRST, Entry, Export, content, first_member, opened, read_list
 from services.studio.holdings import folder_of, keep_absences, manifest_of, may_name_blobs, named_blobs
 from shared import keys
+from shared.corrections import Classification, Glossary
 from shared.errors import BadInputError, ConflictError
 from shared.schemas import (
     Absences,
@@ -39,7 +40,7 @@ from shared.subscriptions import KnownItem, LastRefresh, Subscription
 # In the order in which they are written: whoever reads a manifest finds what it was made from.
 FOLDERS = (
     "erased", "recordings", "edits", "transcripts", "datasets", "runs", "checkpoints", "adapters", "episodes",
-    "items", "refreshes", "sources", "voiceprint.json", "show.json",
+    "items", "refreshes", "sources", "voiceprints", "voiceprint.json", "classified", "glossary.json", "show.json",
 )  # fmt: skip
 STAYS_AS_HERE = ("erased", "refreshes")  # who erased it here, and when the last refresh was here: no conflict
 RECORDS: dict[str, type[Record]] = {
@@ -50,6 +51,9 @@ RECORDS: dict[str, type[Record]] = {
     "edits": RecordingEdits,
     "erased": Tombstone,
     "voiceprint.json": Voiceprint,
+    "voiceprints": Voiceprint,
+    "classified": Classification,
+    "glossary.json": Glossary,
     "recordings": Recording,
     "transcripts": Transcript,
     "datasets": Dataset,

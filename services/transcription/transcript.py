@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from services.transcription.diarisation import likeness
+from services.transcription.doubts import RARER_SHARE, Cast, Doubt, doubts_of
 from services.transcription.hearing import Heard, Voices
-from services.transcription.roles import Recognition, guess_host, recognise, roles_of
+from services.transcription.roles import Recognition, contradicted, guess_host, recognise_all, roles_of
 from services.transcription.settings import Limits
 from services.transcription.turns import VoiceTurn, build_turns
 from shared.errors import BadInputError
 from shared.schemas import (
     HostMethod,
+    LanguageHeard,
     Lineage,
     Recording,
     Role,
@@ -27,6 +29,7 @@ from shared.schemas import (
 )
 
 NEAR_TURN_S = 3.0
+UNSURE_BELOW = 0.04  # under `same_voice`: a real pair and a ghost look the same there
 
 
 # ---- machine revision ----------------------------------------------------------------------------------------------
@@ -34,10 +37,13 @@ NEAR_TURN_S = 3.0
 
 @dataclass(frozen=True)
 class HostFound:
+    """`co_hosts`: label -> name, of those who were recognised."""
+
     label: str | None
     method: HostMethod
     scores: Mapping[str, float]
     warnings: tuple[str, ...]
+    co_hosts: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def machine_transcript(
@@ -49,17 +55,19 @@ def machine_transcript(
     voiceprint: Voiceprint | None,
     lineage: Lineage,
     limits: Limits,
+    co_hosts: Sequence[Voiceprint] = (),
 ) -> Transcript:
     """Everything that was heard, as a revision.
 
-    lineage   its parameters name the language and the number of speakers that were asked for
+    voiceprint   the host's; those of co-hosts beside it
+    lineage      its parameters name the number of speakers that were asked for, 0 if that was to be found out
     """
-    voice_turns = build_turns(heard.words, voices.spans)
-    labels = _labels(voice_turns)
-    found = find_host(voice_turns, labels, voices, voiceprint, show, limits)
+    voice_turns = build_turns(heard.words, voices.spans, voices.evidence)
+    labels = labels_of(voice_turns)
+    found = find_host(voice_turns, labels, voices, voiceprint, show, limits, co_hosts)
     speech_s = _speech_s(voice_turns, labels)
-    roles = roles_of(speech_s, found.label)
-    names = _names(roles, show, recording)
+    roles = roles_of(speech_s, found.label, found.co_hosts)
+    names = {**_names(roles, show, recording), **found.co_hosts}
     speakers = tuple(
         Speaker(
             label=label,
@@ -70,24 +78,26 @@ def machine_transcript(
         )
         for label, seconds in speech_s.items()
     )
-    warnings = (
-        *heard.warnings,
-        *_voice_warnings(voices, labels, lineage.parameters["speakers"], limits),
-        *found.warnings,
-    )
+    cast = Cast(labels, roles, lineage.parameters["speakers"], likeness(np.array(voices.centroids)))
+    doubts = doubts_of(voice_turns, voices.evidence, cast, limits)
+    confidence = heard.confidence
     return Transcript(
         id=revision,
         recording=recording.id,
         show=show.slug,
         kind="machine",
-        language=lineage.parameters["language"],
+        language=heard.language,
+        language_heard=None if confidence is None else LanguageHeard(language=heard.language, confidence=confidence),
         guest=recording.guest,
         duration_s=heard.duration_s,
         speakers=speakers,
         host_method=found.method,
-        turns=tuple(_turn(turn, labels[turn.voice], roles, len(speakers), limits) for turn in voice_turns),
-        engines={**heard.engines, "diariser": voices.model},
-        warnings=warnings,
+        turns=tuple(
+            turn_of(f"t{place}", turn, labels[turn.voice], roles, doubt, limits)
+            for place, (turn, doubt) in enumerate(zip(voice_turns, doubts, strict=True), start=1)
+        ),
+        engines={**heard.engines, "diariser": voices.diariser or voices.model, "voices": voices.model},
+        warnings=(*heard.warnings, *voices.warnings, *_voice_warnings(cast, speech_s, limits), *found.warnings),
         lineage=lineage,
     )
 
@@ -99,40 +109,62 @@ def find_host(
     voiceprint: Voiceprint | None,
     show: Show,
     limits: Limits,
+    co_hosts: Sequence[Voiceprint] = (),
 ) -> HostFound:
     """By voice where the show's voiceprint decides, else by what is said, marked as a guess."""
-    recognition, warnings = _by_voice(labels, voices, voiceprint, limits)
+    recognition, known, warnings = _by_voice(labels, voices, voiceprint, co_hosts, limits)
     scores = {labels[voice]: round(score, 4) for voice, score in enumerate(recognition.scores) if voice in labels}
-    if recognition.host is not None and recognition.host in labels:
-        return HostFound(labels[recognition.host], HostMethod.VOICEPRINT, scores, warnings)
     said = {label: [turn.text for turn in turns if labels[turn.voice] == label] for label in labels.values()}
-    guess = guess_host(said, show.host)
+    if recognition.host is not None:
+        label = labels[recognition.host]
+        if other := contradicted(said, show.host, label):
+            warnings += (f"{label} has the host's voice, but {other} talks like the host: listen to both",)
+        return HostFound(label, HostMethod.VOICEPRINT, scores, warnings, known)
+    guess = guess_host({label: texts for label, texts in said.items() if label not in known}, show.host)
     if guess is None:
         settle = "nobody is known as the host: say who it is with `diary transcripts host`"
-        return HostFound(None, HostMethod.UNKNOWN, scores, (*warnings, settle))
+        return HostFound(None, HostMethod.UNKNOWN, scores, (*warnings, settle), known)
     settle = f"{guess} is only guessed to be the host, from the text: confirm it with `diary transcripts host`"
-    return HostFound(guess, HostMethod.GUESSED, scores, (*warnings, settle))
+    return HostFound(guess, HostMethod.GUESSED, scores, (*warnings, settle), known)
 
 
 def _by_voice(
-    labels: Mapping[int, str], voices: Voices, voiceprint: Voiceprint | None, limits: Limits
-) -> tuple[Recognition, tuple[str, ...]]:
-    if voiceprint is None:
-        return Recognition((), None), ()
-    if voiceprint.model != voices.model:
-        return Recognition((), None), (
-            f"the host's voiceprint is of {voiceprint.model}, voices here are of {voices.model}: set the host again",
-        )
-    found = recognise(np.array(voices.centroids), voiceprint, accept=limits.host_accept, lead=limits.host_lead)
-    if found.host is None or found.host not in labels:
-        best = max(found.scores)
-        return found, (
+    labels: Mapping[int, str],
+    voices: Voices,
+    voiceprint: Voiceprint | None,
+    co_hosts: Sequence[Voiceprint],
+    limits: Limits,
+) -> tuple[Recognition, dict[str, str | None], tuple[str, ...]]:
+    """The host, the co-hosts by label, and warnings; voices without words are nobody's."""
+    known = [one for one in (voiceprint, *co_hosts) if one is not None and one.model == voices.model]
+    warnings = tuple(
+        f"{_whose(one)} voiceprint is of {one.model}, voices here are of {voices.model}: set {one.role} again"
+        for one in (voiceprint, *co_hosts)
+        if one is not None and one not in known
+    )
+    found = recognise_all(np.array(voices.centroids), known, accept=limits.host_accept, lead=limits.host_lead)
+    names: dict[str, str | None] = {}
+    host = Recognition((), None)
+    for place, one in enumerate(known):
+        voice = found.voices.get(place)
+        voice = voice if voice in labels else None
+        if one is voiceprint:
+            host = Recognition(found.scores[place], voice)
+        elif voice is not None:
+            names[labels[voice]] = one.name
+    if host.scores and host.host is None:
+        best = max(host.scores)
+        warnings += (
             f"no voice is surely the host's (nearest {best:.2f}, needed {limits.host_accept:.2f} and a clear lead)",
         )
-    return found, ()
+    return host, names, warnings
 
 
-def _labels(turns: Sequence[VoiceTurn]) -> dict[int, str]:
+def _whose(voiceprint: Voiceprint) -> str:
+    return "the host's" if voiceprint.role == "host" else f"{voiceprint.name or 'a co-host'}'s"
+
+
+def labels_of(turns: Sequence[VoiceTurn]) -> dict[int, str]:
     """S1, S2, ... in order of appearance."""
     voices = dict.fromkeys(turn.voice for turn in turns)
     return {voice: f"S{place}" for place, voice in enumerate(voices, start=1)}
@@ -145,38 +177,47 @@ def _speech_s(turns: Sequence[VoiceTurn], labels: Mapping[int, str]) -> dict[str
     return seconds
 
 
-def _names(roles: Mapping[str, Role], show: Show, recording: Recording) -> dict[str, str]:
+def _names(roles: Mapping[str, Role], show: Show, recording: Recording) -> dict[str, str | None]:
     known = {Role.HOST: show.host, Role.GUEST: recording.guest}
     return {label: name for label, role in roles.items() if (name := known.get(role))}
 
 
-def _turn(turn: VoiceTurn, label: str, roles: Mapping[str, Role], speakers: int, limits: Limits) -> Turn:
-    reasons = []
-    if turn.end_s - turn.start_s < limits.review_short_s:
-        reasons.append(f"shorter than {limits.review_short_s:g} s")
-    if speakers > 1 and turn.margin < limits.review_margin:
-        reasons.append(f"two voices are nearly as likely (margin {turn.margin:.2f})")
+def turn_of(name: str, turn: VoiceTurn, label: str, roles: Mapping[str, Role], doubt: Doubt, limits: Limits) -> Turn:
+    doubtful = doubt.doubt >= limits.review_doubt
     return Turn(
+        id=name,
         speaker=label,
         role=roles[label],
         start_s=turn.start_s,
         end_s=turn.end_s,
         text=turn.text,
         words=turn.words,
-        needs_review=bool(reasons),
-        review_reasons=tuple(reasons),
+        overlap=doubt.overlap,
+        needs_review=doubtful,
+        review_reasons=doubt.reasons if doubtful else (),
+        doubt=doubt.doubt,
     )
 
 
-def _voice_warnings(voices: Voices, labels: Mapping[int, str], expected: int, limits: Limits) -> list[str]:
-    warnings = []
-    if len(labels) < expected:
-        warnings.append(f"{len(labels)} speaker(s) were heard, {expected} were expected: check the number of speakers")
-    alike = likeness(np.array(voices.centroids))
-    for first, second in zip(*np.nonzero(np.triu(alike >= limits.same_voice)), strict=True):
+def _voice_warnings(cast: Cast, speech_s: Mapping[str, float], limits: Limits) -> list[str]:
+    """Voices that may be one person, or none; where nobody said how many talk, we ask earlier."""
+    labels, warnings = cast.labels, []
+    if len(labels) < cast.expected:
+        warnings.append(
+            f"{len(labels)} speaker(s) were heard, {cast.expected} were expected: check the number of speakers"
+        )
+    same = limits.same_voice - (0.0 if cast.expected else UNSURE_BELOW)
+    alike = cast.alike if cast.alike is not None else np.zeros((0, 0))
+    for first, second in zip(*np.nonzero(np.triu(alike >= same)), strict=True):
         if first in labels and second in labels:
             pair = f"{labels[first]} and {labels[second]}"
             warnings.append(f"{pair} may be one person (voices {alike[first, second]:.2f} alike)")
+    total_s = sum(speech_s.values())
+    for label, seconds in speech_s.items():
+        if seconds < RARER_SHARE * total_s:
+            warnings.append(
+                f"{label} says only {seconds:.0f} s: it may be one person with another speaker, or none at all"
+            )
     return warnings
 
 
@@ -203,38 +244,3 @@ def speaker_meant(transcript: Transcript, request: SetHostRequest) -> str:
     if nearest is None or away[nearest] > NEAR_TURN_S:
         raise BadInputError(f"nobody talks at {at_s:g} s; name another second, or a speaker of {', '.join(labels)}")
     return nearest.speaker
-
-
-def with_host(
-    transcript: Transcript,
-    label: str,
-    revision: str,
-    show: Show,
-    recording: Recording,
-    warnings: Sequence[str],
-    lineage: Lineage,
-) -> Transcript:
-    """The same turns with the roles that follow from who is the host, as a correction of `transcript`."""
-    weight = {s.label: s.speech_s or _turns_s(transcript, s.label) for s in transcript.speakers}
-    roles = roles_of(weight, label)
-    kept = {s.label: s.name for s in transcript.speakers if s.name != show.host}
-    names = {**kept, **_names(roles, show, recording)}
-    return transcript.model_copy(
-        update={
-            "id": revision,
-            "parent": transcript.id,
-            "kind": "correction",
-            "host_method": HostMethod.SET,
-            "speakers": tuple(
-                speaker.model_copy(update={"role": roles[speaker.label], "name": names.get(speaker.label)})
-                for speaker in transcript.speakers
-            ),
-            "turns": tuple(turn.model_copy(update={"role": roles[turn.speaker]}) for turn in transcript.turns),
-            "warnings": (*(w for w in transcript.warnings if "diary transcripts host" not in w), *warnings),
-            "lineage": lineage,
-        }
-    )
-
-
-def _turns_s(transcript: Transcript, label: str) -> float:
-    return sum(turn.end_s - turn.start_s for turn in transcript.turns if turn.speaker == label)

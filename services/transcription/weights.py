@@ -39,6 +39,8 @@ def options_of(settings: Settings) -> Options:
         compute_type=settings.compute_type,
         batch_size=settings.batch_size,
         aligner=settings.aligner,
+        diariser=settings.diariser,
+        diariser_model=settings.diariser_model,
     )
 
 

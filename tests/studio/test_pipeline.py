@@ -42,6 +42,7 @@ def test_the_steps_come_in_order_and_each_uses_what_the_one_before_made(store: M
         ("transcribe first", 1),
         ("set host", 1),
         ("transcribe", 1),
+        ("know hosts", 1),
         ("dataset", 1),
         ("train", 1),
         ("write", 1),

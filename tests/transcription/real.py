@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.transcription.conftest import lineage
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "transcription" / "bin" / "python"
+SPEAKER = ROOT / ".venvs" / "demo" / "bin" / "python"
+SCRIPTS = ROOT / "examples" / "spoken"
 AUDIO = ROOT.parent / "shared" / "audio"
 
 
@@ -47,6 +50,17 @@ def shared_audio(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"no ../shared/audio/{name} beside this checkout")
     return path
+
+
+def demo_speech(folder: Path, scripts: Path = SCRIPTS) -> list[Path]:
+    """The demo's recordings as mp3 with a .reference.json each; DEMO_SPEECH names a folder that has them already."""
+    folder = Path(os.environ.get("DEMO_SPEECH") or folder)
+    if not list(folder.glob("*.mp3")):
+        if not SPEAKER.exists():
+            pytest.skip(f"no {SPEAKER.relative_to(ROOT)}: make it with `make .venvs/demo/.installed`")
+        command = [str(SPEAKER), "-m", "examples.speak", "--out", str(folder), "--scripts", str(scripts)]
+        subprocess.run(command, check=True, cwd=ROOT)
+    return sorted(folder.glob("*.mp3"))
 
 
 def store_with(audio: bytes, recording_id: str = "nasa", host: str = "Kenna") -> MemoryStore:

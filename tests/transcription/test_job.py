@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.transcription import hosts
 from services.transcription import job as story
 from services.transcription.hearing import Voice
 from shared import keys
@@ -115,7 +116,7 @@ def test_audio_that_the_work_folder_has_no_room_for_is_not_fetched(store, job):
 
 def test_no_embedding_of_a_guest_is_stored(store, job):
     story.run(REQUEST, job=job, store=store, engine=ScriptedSpeechEngine())
-    story.set_host(
+    hosts.set_host(
         SetHostRequest(show="demo", recording="rec1", speaker="S1"), job=job, store=store, engine=ScriptedSpeechEngine()
     )
 
@@ -149,7 +150,7 @@ def test_a_kill_between_revision_and_pointer_is_healed_by_the_repeat(store, job)
 def test_a_repeat_keeps_the_corrections_that_people_made(store, job):
     engine = ScriptedSpeechEngine()
     story.run(REQUEST, job=job, store=store, engine=engine)
-    corrected = story.set_host(
+    corrected = hosts.set_host(
         SetHostRequest(show="demo", recording="rec1", speaker="S2"), job=job, store=store, engine=engine
     )
 
@@ -228,7 +229,7 @@ def test_unsure_turns_are_flagged_for_review(store, job):
 
 def set_host(store: MemoryStore, job: FakeJob, engine=None, **who) -> Transcript:
     request = SetHostRequest(show="demo", recording=who.pop("recording", "rec1"), **who)
-    story.set_host(request, job=job, store=store, engine=engine or ScriptedSpeechEngine())
+    hosts.set_host(request, job=job, store=store, engine=engine or ScriptedSpeechEngine())
     return head(store, request.recording)
 
 
