@@ -41,7 +41,7 @@ def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list
         transcript = current(store, request.show, recording)
         said.append(said_in(transcript))
         if recording in wanted:
-            sources.append(_source(transcript, recordings_of.read(store, request.show, recording)))
+            sources.append(_source(store, transcript, recordings_of.read(store, request.show, recording)))
     job.progress("looking for repeated spans")
     clusters = classifications.classified(repeats.find(said), classifications.read(store, request.show))
     return [replace(source, repeated=repeated_in(source.recording, clusters)) for source in sources]
@@ -59,16 +59,22 @@ def repeated_in(recording: str, clusters: Sequence[Cluster]) -> tuple[Repeated, 
     return tuple(sorted(found, key=lambda one: (one.first_word, one.last_word)))
 
 
-def _source(transcript: Transcript, recording: Recording) -> Source:
+def _source(store: Store, transcript: Transcript, recording: Recording) -> Source:
     return Source(
         recording=recording.id,
         transcript=transcript.id,
         title=recording.title,
-        guest=recording.guest or transcript.guest,
+        guest=_guest(store, recording, transcript),
         host_method=transcript.host_method,
         turns=transcript.turns,
         excluded_spans=left_out_of(transcript, recording.excluded_spans),
     )
+
+
+def _guest(store: Store, recording: Recording, transcript: Transcript) -> str | None:
+    """A person's word for the recording, then for the transcript's speaker, then what was guessed when it came."""
+    edits = recordings_of.edits_of(store, recording.show, recording.id)
+    return (edits.guest if edits else None) or transcript.guest or recording.guest
 
 
 def guests_kept_out_before(store: Store, show: str) -> set[str]:

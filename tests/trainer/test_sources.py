@@ -14,7 +14,7 @@ from shared.classifications import UNCLASSIFIED
 from shared.corrections import Classification, SpanKind
 from shared.grams import spelt
 from shared.repeats import find, said_in
-from shared.schemas import Blob, Dataset, DatasetRequest, Example, ExcludedSpan, Recording, Show
+from shared.schemas import Blob, Dataset, DatasetRequest, Example, ExcludedSpan, Recording, RecordingEdits, Show
 from shared.store import create_manifest, get_blob, load, point
 from shared.transcripts import current, transcribed
 from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
@@ -152,3 +152,15 @@ def test_what_a_person_left_out_of_a_transcript_stays_out_too(demo, job):
     sources = read_sources(DatasetRequest(show="lamp", recordings=("01-ben-marsh",)), job, demo)
 
     assert [source.excluded_spans for source in sources] == [(span,)]
+
+
+def test_a_persons_word_for_the_guest_counts_more_than_what_was_guessed_when_the_recording_came(demo, job):
+    names = transcribed(demo, "lamp")[:2]
+    request = DatasetRequest(show="lamp", recordings=tuple(names))
+    for name in names:
+        renamed = current(demo, "lamp", name).model_copy(update={"id": "rev2", "guest": "Renamed"})
+        create_manifest(demo, keys.transcript("lamp", name, "rev2"), renamed)
+        point(demo, keys.transcript_head("lamp", name), b"rev2")
+    create_manifest(demo, keys.edits("lamp", names[1]), RecordingEdits(by="ann", guest="Edited"))
+
+    assert [source.guest for source in read_sources(request, job, demo)] == ["Renamed", "Edited"]
