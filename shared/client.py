@@ -10,7 +10,14 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
-from shared.errors import DiaryError, NotFoundError, NoTokenError, RemoteJobError, ServiceUnavailableError
+from shared.errors import (
+    ConflictError,
+    DiaryError,
+    NotFoundError,
+    NoTokenError,
+    RemoteJobError,
+    ServiceUnavailableError,
+)
 from shared.schemas import Job, JobState, Progress
 from shared.telemetry import current_trace_id, new_trace_id, traceparent
 
@@ -25,7 +32,7 @@ class ServiceClient:
 
     url      where it answers; several, separated by spaces, for replicas: the next is asked when one is away
     raises   ServiceUnavailableError while it does not answer; RemoteJobError with the service's own advice when it
-             refuses; NotFoundError and NoTokenError for 404 and 401
+             refuses; NotFoundError and NoTokenError for 404 and 401; ConflictError where others' changes are told
     """
 
     def __init__(self, name: str, url: str, token: str, *, actor: str | None = None, transport: Any = None) -> None:
@@ -127,9 +134,12 @@ def _away(job: Job, service: str) -> Job:
 
 def _refusal(service: str, response: httpx.Response) -> DiaryError:
     try:
-        detail = response.json()["detail"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        detail = f"{service} answered {response.status_code}"
+        problem = response.json()
+        detail, changes = problem["detail"], problem.get("changes") or ()
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        detail, changes = f"{service} answered {response.status_code}", ()
+    if response.status_code == 409 and changes:
+        return ConflictError(detail, changes)
     if response.status_code in (502, 503, 504):
         return ServiceUnavailableError(detail)
     if response.status_code == 404:

@@ -10,7 +10,7 @@ from pydantic import Field
 from shared.schemas import ExcludedSpan, Record, Role, ShortText, Slug, Transcript, TranscriptState, now
 
 NEW_SPEAKER = "new"
-MOST_EDITS = 2000
+MOST_EDITS = 10_000
 
 # ---- edits of one transcript -----------------------------------------------------------------------------------------
 # Turns and speakers are named as they are in the revision that the edits are based on, or by an edit before.

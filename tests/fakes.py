@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from services.transcription.hearing import Aligned, Heard, Piece, TracksHeard, Voice, Voices
     from services.transcription.hearing import TrackFile as SpeechTrack
     from services.transcription.reference import Talk
+    from shared.client import ServiceClient
     from shared.engines import Reporter, Watch
     from shared.models import Base
     from shared.render import Renderer
@@ -294,8 +295,22 @@ class ScriptedCrew:
 
     def __init__(self, spoken: dict[str, bool] | None = None, grown: Mapping[str, Sequence[str]] | None = None) -> None:
         self.asked: list[tuple[str, list[Any]]] = []
+        self.at_once: list[tuple[str, str, str, Any]] = []
+        self.answers: dict[str, tuple[int, Any]] = {}
         self._spoken = spoken or {}
         self._grown = grown or {}
+
+    def client(self, service: str, actor: str) -> ServiceClient:
+        """What is asked at once is answered by `answers` (path -> status, JSON), and written down."""
+        from shared.client import ServiceClient
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            body = json.loads(request.content) if request.content else None
+            self.at_once.append((actor, request.method, request.url.path, body))
+            status, said = self.answers.get(request.url.path, (404, {"detail": "the script says nothing of it"}))
+            return httpx.Response(status, json=said)
+
+        return ServiceClient(service, "http://scripted", "token", actor=actor, transport=httpx.MockTransport(answer))
 
     def ask(self, job: Any, step: str, service: str, path: str, request: Any, result_type: type[Any]) -> Any:
         return self.ask_each(job, step, service, path, [request], result_type)[0]
@@ -322,7 +337,7 @@ class ScriptedCrew:
         if path in ("/v1/transcripts", "/v1/hosts"):
             facts = {"speakers": 2, "host_method": "guessed", "turns": 9}
             return {"transcript": name, "recording": request.recording, "key": f"t/{name}", **facts}
-        if path == "/v1/hosts/found":
+        if path in ("/v1/hosts/found", "/v1/recognitions"):
             return {"host_found": True}
         if path == "/v1/datasets":
             return {"dataset": name, "key": f"d/{name}", "tokens": 100, "examples": 3}
@@ -1021,15 +1036,17 @@ def scripted_transcribe_tracks(arguments: dict[str, Any], reporter: Reporter) ->
 def scripted_diarise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     _work(reporter, "finding voices", 2)
     spans = [
-        {"start_s": 10.0 * turn, "end_s": 10.0 * turn + 9.5, "voice": voice, "margin": 0.2}
+        {"start_s": 10.0 * turn, "end_s": 10.0 * turn + 9.5, "voice": voice}
         for turn, (voice, _) in enumerate(SCRIPTED_TALK)
     ]
     return {"spans": spans, "centroids": [[1.0, 0.0], [0.0, 1.0]], "model": "scripted"}
 
 
 def scripted_embed(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The voice that talks in the first of the spans."""
     _work(reporter, "learning the voice", 1)
-    return {"vector": [1.0, 0.0], "speech_s": 28.5, "model": "scripted"}
+    voice, _ = SCRIPTED_TALK[int(arguments["spans"][0][0] // 10) % len(SCRIPTED_TALK)]
+    return {"vector": [0.0, 1.0] if voice else [1.0, 0.0], "speech_s": 28.5, "model": "scripted"}
 
 
 def scripted_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

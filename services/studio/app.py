@@ -9,19 +9,35 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
 from services.studio import care, host, pipeline
+from services.studio.classifying import repeats_door
 from services.studio.clock import clock
+from services.studio.corrections import corrections_door, voiceprints_door
 from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.facts import facts_door
+from services.studio.glossary import glossary_door
 from services.studio.library import Library, summary
 from services.studio.media import media_door
 from services.studio.memories import AskOthers, Memories, ask_neighbours
 from services.studio.neighbours import Neighbours
+from services.studio.review import review_door
 from services.studio.rounds import make_round
 from services.studio.settings import Settings
 from services.studio.sources import sources_door
 from services.studio.status import Statuses, status_door, status_of
+from services.studio.transcripts_door import transcripts_door
 from services.studio.uploads import uploads_door
 from shared import keys, machine, preflight
+from shared.corrections import (
+    BatchResult,
+    HostsFound,
+    ImportTranscriptRequest,
+    RenameRequest,
+    RepeatsResult,
+    ReplaceRequest,
+    ReplaceResult,
+    ShowRequest,
+    UndoBatchRequest,
+)
 from shared.jobs import JobContext
 from shared.needs import Finding
 from shared.preflight import Checks
@@ -53,6 +69,13 @@ SINGLE_STEPS = (
     ("/v1/refreshes", "refresh", "ingest", RefreshRequest, RefreshResult),
     ("/v1/transcripts", "transcribe", "transcription", TranscribeRequest, TranscriptResult),
     ("/v1/hosts", "host", "transcription", SetHostRequest, TranscriptResult),
+    ("/v1/hosts/found", "find-host", "transcription", ShowRequest, HostsFound),
+    ("/v1/recognitions", "recognise", "transcription", ShowRequest, HostsFound),
+    ("/v1/repeats", "repeats", "transcription", ShowRequest, RepeatsResult),
+    ("/v1/replacements", "replace", "transcription", ReplaceRequest, ReplaceResult),
+    ("/v1/renamings", "rename", "transcription", RenameRequest, BatchResult),
+    ("/v1/undone-batches", "undo-batch", "transcription", UndoBatchRequest, BatchResult),
+    ("/v1/transcript-files", "import-transcript", "transcription", ImportTranscriptRequest, TranscriptResult),
     ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult),
     ("/v1/adapters", "train", "trainer", TrainRequest, TrainResult),
     ("/v1/episodes", "write", "inference", EpisodeRequest, EpisodeResult),
@@ -75,7 +98,7 @@ def create_app(
     statuses   how the other services are
     ask_others   what they remember of a recording that is erased, and have them forget it
     """
-    memories = Memories(ask_others)
+    memories, library = Memories(ask_others), Library(store)
     erasing = care.erasures(store, memories)
 
     def demand(request: Any) -> None:
@@ -91,13 +114,19 @@ def create_app(
         erasing,
     ]
     routers = [
-        _shows_door(Library(store)),
+        _shows_door(library),
         facts_door(store),
+        transcripts_door(library),
+        review_door(store),
+        glossary_door(store),
+        repeats_door(store),
         media_door(store),
         sources_door(store),
         uploads_door(store, settings.max_upload_bytes),
         _preflight_door(rounds),
         status_door(statuses),
+        corrections_door(crew),
+        voiceprints_door(crew),
         *care.doors(store, settings),
         care.erasures_door(store, memories, erasing),
         clock(store, settings),

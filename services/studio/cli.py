@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from services.studio import cli_erasure, cli_evaluate, cli_recordings, cli_sources, cli_storage
+from services.studio import (
+    cli_corrections,
+    cli_erasure,
+    cli_evaluate,
+    cli_recordings,
+    cli_repeats,
+    cli_sources,
+    cli_storage,
+    cli_transcripts,
+)
 from services.studio import doctor as doctor_checks
 from services.studio.cli_recordings import as_row as recording_row
 from services.studio.cli_recordings import as_source
@@ -23,7 +32,6 @@ from services.studio.terminal import (
     NoWait,
     Slug,
     as_row,
-    carry_out,
     errors,
     follow,
     get,
@@ -71,6 +79,9 @@ datasets = noun("datasets", "Frozen training examples.", "datasets")
 adapters = noun("adapters", "Trained models (LoRA adapters).", "adapters")
 episodes = noun("episodes", "AI episodes.", "episodes")
 jobs = noun("jobs", "What runs or ran.")
+cli_transcripts.add_to(transcripts)
+cli_corrections.add_to(transcripts)
+cli_repeats.add_to(app, shows)
 cli_storage.add_to(app, shows)
 cli_recordings.add_to(recordings)
 cli_erasure.add_to(recordings)
@@ -155,67 +166,6 @@ def run_pipeline(
         "episode": {"guest": guest, "about": about, "words": words} if guest else None,
     }
     order("/v1/pipelines", request, as_json=as_json, no_wait=no_wait)
-
-
-@transcripts.command("make")
-def make_transcript(
-    show: Slug,
-    recording: Annotated[str | None, typer.Argument(help="All that have no transcript yet when left out.")] = None,
-    speakers: Annotated[int | None, typer.Option(help="How many people talk.")] = None,
-    host_is: Annotated[
-        str | None, typer.Option(help="Who is the host: S1, S2, or a second at which they talk.")
-    ] = None,
-    as_json: Json = False,
-    no_wait: NoWait = False,
-) -> None:
-    """Transcribe a recording, or all that have no transcript, and work out who spoke."""
-    if recording is None:
-        for name in without_transcript(show):
-            order(
-                "/v1/transcripts",
-                {"show": show, "recording": name, "speakers": speakers},
-                as_json=as_json,
-                no_wait=no_wait,
-            )
-        return
-    request = {"show": show, "recording": recording, "speakers": speakers}
-    if host_is is None:
-        order("/v1/transcripts", request, as_json=as_json, no_wait=no_wait)
-    elif no_wait:
-        raise typer.BadParameter("--host-is needs the transcript first: leave out --no-wait")
-    else:
-        answer(host_is)  # a wrong one is said before the work
-        carry_out("/v1/transcripts", request)
-        set_host(show, recording, host_is, as_json)
-
-
-def without_transcript(show: str) -> list[str]:
-    """Ids of a show's recordings that nobody has transcribed."""
-    with studio() as client:
-        recordings = [one for one in client.call("GET", f"/v1/shows/{show}/recordings").json() if one.get("working")]
-        done = {one["recording"] for one in client.call("GET", f"/v1/shows/{show}/transcripts").json()}
-    return [one["id"] for one in recordings if one["id"] not in done]
-
-
-@transcripts.command("host")
-def set_host(
-    show: Slug,
-    recording: str,
-    host_is: Annotated[str, typer.Option(help="S1, S2, or a second at which the host talks.")],
-    as_json: Json = False,
-) -> None:
-    """Say who the host is; the voice is then recognised in other recordings."""
-    order("/v1/hosts", {"show": show, "recording": recording, **answer(host_is)}, as_json=as_json)
-
-
-def answer(host_is: str) -> dict[str, Any]:
-    """`S2` is a speaker's label, `12.5` a second. raises BadParameter"""
-    if host_is.startswith("S"):
-        return {"speaker": host_is}
-    try:
-        return {"at_s": float(host_is)}
-    except ValueError as error:
-        raise typer.BadParameter(f"--host-is {host_is!r} is neither a speaker such as S1 nor a second") from error
 
 
 @datasets.command("build")

@@ -36,6 +36,10 @@ class Crew(Protocol):
         """The same for many pieces at once: all are queued, then awaited in order."""
         ...
 
+    def client(self, service: str, actor: str) -> ServiceClient:
+        """Asks a service at once, for the person whose wish it is."""
+        ...
+
 
 class HttpCrew:
     """The crew over HTTP. Opens clients towards the services, acting for the person whose order it is.

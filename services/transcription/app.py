@@ -7,13 +7,20 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.transcription import following, hosts, importing, job, recognition, repeats, revisions
+from services.transcription import following, hosts, importing, job, recognition, repeats, replacing, revisions
 from services.transcription.doors import corrections_door, voiceprints_door
 from services.transcription.engine import SpeechEngine
 from services.transcription.settings import Settings
 from services.transcription.weights import needed, open_shelf
 from shared import preflight
-from shared.corrections import FollowUpRequest, ImportTranscriptRequest, ShowRequest
+from shared.corrections import (
+    FollowUpRequest,
+    ImportTranscriptRequest,
+    RenameRequest,
+    ReplaceRequest,
+    ShowRequest,
+    UndoBatchRequest,
+)
 from shared.hub import open_hub
 from shared.needs import Finding
 from shared.preflight import Checks
@@ -28,11 +35,15 @@ def create_app(
 ) -> FastAPI:
     heard: dict[str, Any] = {"store": store, "engine": engine, "limits": settings.limits}
     follow_up = JobRoute(None, "follow-up", FollowUpRequest, partial(following.run, **heard, learn=hosts.learn))
+    changing: dict[str, Any] = {"store": store, "follow_up": partial(following.follow, **heard, learn=hosts.learn)}
     routes = [
         JobRoute("/v1/transcripts", "transcribe", TranscribeRequest, partial(job.run, **heard)),
         JobRoute("/v1/hosts", "host", SetHostRequest, partial(hosts.set_host, **heard)),
         JobRoute("/v1/hosts/found", "find-host", ShowRequest, partial(recognition.find_host, **heard)),
         JobRoute("/v1/recognitions", "recognise", ShowRequest, partial(recognition.recognise, **heard)),
+        JobRoute("/v1/replacements", "replace", ReplaceRequest, partial(replacing.replace, **changing)),
+        JobRoute("/v1/renamings", "rename", RenameRequest, partial(replacing.rename, **changing)),
+        JobRoute("/v1/undone-batches", "undo-batch", UndoBatchRequest, partial(replacing.undo_batch, **changing)),
         JobRoute("/v1/repeats", "repeats", ShowRequest, partial(repeats.run, store=store)),
         JobRoute(
             "/v1/transcript-files",

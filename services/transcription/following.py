@@ -36,6 +36,14 @@ def run(
     return FollowUpResult(transcript=head.id, aligned_turns=aligned, learnt=learnt, warnings=(*warnings, *advice))
 
 
+def follow(
+    show: str, name: str, job: JobContext, *, store: Store, engine: Engine, limits: Limits, learn: Learn
+) -> None:
+    """The same within another job that changed a transcript."""
+    align(show, name, job=job, store=store, engine=engine)
+    learn(show, name, job=job, store=store, engine=engine, limits=limits)
+
+
 def align(show: str, name: str, *, job: JobContext, store: Store, engine: Engine) -> tuple[int, tuple[str, ...]]:
     """Time the words of all turns that were edited; returns how many these were, and what the aligner warns of."""
     recording = recordings.read(store, show, name)

@@ -123,6 +123,8 @@ def recognise(
     for done, name in enumerate(names):
         job.check()
         job.progress("recognising hosts", done, len(names), "recordings")
+        if store.exists(keys.tombstone(show.slug, name)):
+            continue
         head = current(store, show.slug, name)
         if (
             head.host_method in BY_VOICE

@@ -69,7 +69,9 @@ def test_every_noun_from_a_file_to_an_episode(stack: Stack, tmp_path: Path):
     shown = as_json(diary(stack, "episodes", "show", "lamp", episode["episode"], "--json"))
     assert shown["adapter"] == adapter["adapter"] and shown["turns"][0]["role"] == "host"
     jobs = as_json(diary(stack, "jobs", "list", "--json"))
-    assert {job["kind"] for job in jobs} == {"ingest", "transcribe", "host", "dataset", "train", "write"}
+    assert {job["kind"] for job in jobs} == {
+        *("ingest", "transcribe", "host", "recognise", "dataset", "train", "write")
+    }
 
 
 def test_a_person_gets_tables_and_errors_that_name_the_fix(stack: Stack):

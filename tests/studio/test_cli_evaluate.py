@@ -25,7 +25,7 @@ def test_its_help_says_what_each_figure_is():
 
 
 def test_where_transcription_is_not_installed_the_fix_is_named(tmp_path):
-    with pytest.raises(NotFoundError, match="docker compose run .* transcription python -m services.transcription"):
+    with pytest.raises(NotFoundError, match=r"docker compose run .* transcription python -m services\.transcription"):
         cli_evaluate.run([], lambda name: tmp_path / name)
 
 
