@@ -152,6 +152,24 @@ class MemoryStore:
         self.parts.pop(name, None)
 
 
+class InterruptedStore(MemoryStore):
+    """A store in which somebody else is faster, once: just before the first conditional write.
+
+    objects   shared with the other's store
+    """
+
+    def __init__(self, objects: dict[str, bytes], interruption: Callable[[], Any]) -> None:
+        super().__init__()
+        self.objects = objects
+        self._interruption: Callable[[], Any] | None = interruption
+
+    def replace(self, key: str, data: bytes, tag: str) -> None:
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            interruption()
+        super().replace(key, data, tag)
+
+
 class AwayStore(MemoryStore):
     """A store that answers nothing while `away` is set."""
 

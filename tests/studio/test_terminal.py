@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from services.studio.cli import answer
 from services.studio.cli_sources import _say_preview, _say_refresh
+from services.studio.cli_transcripts import answer
 from services.studio.terminal import bar_fields, show_value
 from shared.schemas import Job, JobState, Progress, now
 from shared.subscriptions import FailedItem, FoundItem, RefreshResult
