@@ -4,7 +4,7 @@ include services/environments.mk
 .DEFAULT_GOAL := help
 
 .PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
-	doctor env pull models images push update-ytdlp bench-ingest
+	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -37,6 +37,12 @@ test-compose-light: .venvs/dev/.installed ## the same for the S3 server, studio 
 
 bench-ingest: .venvs/dev/.installed .venvs/ingest/.installed ## time and memory of a three-hour recording on its way through ingest: minutes
 	.venvs/dev/bin/python -m tests.bench_ingest
+
+bench-repeats: .venvs/dev/.installed ## two million made-up words, read for repeated spans
+	.venvs/dev/bin/python -m tests.bench_repeats
+
+bench-transcription: .venvs/dev/.installed .venvs/transcription/.installed ## our ear against whisperX's own command, and its memory over 30 jobs: minutes
+	.venvs/dev/bin/python -m tests.bench_transcription
 
 doctor: ## what this machine has and lacks for containers, before anything is downloaded
 	@$(PYTHON) -m services.studio.host

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from services.transcription import diarisation, tracks
-from services.transcription.alignment import Times, rough_phones, spoken, timed_words
+from services.transcription import ctc, diarisation, tracks
+from services.transcription.alignment import Times, rough_phones, spoken, times_by_letters, words_in
+from services.transcription.ctc import Letters
 from services.transcription.diarisation import Span, Windows
 from services.transcription.hearing import (
     Aligned,
@@ -33,6 +34,7 @@ from services.transcription.hearing import (
     Voice,
     Voices,
 )
+from services.transcription.pieces import EDGE_S, Said, Speech
 from services.transcription.reference import Talk
 from services.transcription.settings import Options, Settings
 from services.transcription.weights import options_of
@@ -45,6 +47,8 @@ from shared.shelf import Shelf
 
 RATE_HZ = 16_000
 SILENCE_PEAK = 1e-3
+AUTO = "auto"
+Mark = tuple[str, int, int]  # a file as it is now: path, size, time of change
 LONGEST_ENROLMENT_S = 300.0
 
 
@@ -147,6 +151,8 @@ class Ear:
         )
         self.batch_size = options.batch_size or (16 if on_gpu else 4)
         self.asr_name = options.model or (options.gpu_model if on_gpu else "")
+        self._aligners: dict[str, _Wav2vec2] = {}
+        self.levels: tuple[Mark, tuple[np.ndarray, np.ndarray]] | None = None  # of the file that was last listened to
         if on_gpu and not self.asr_name:
             raise EngineRefusedError(
                 "a GPU is here that was not seen at the start, so no model was fetched for it; set "
@@ -180,7 +186,7 @@ class Ear:
             self.asr_name or _packaged_whisper(),
             self.device,
             compute_type=self.compute_type,
-            vad_method="pyannote",
+            vad_model=self.segmentation,  # whisperX does not come to use it: we hand it pieces
             threads=self.threads,
         )
 
@@ -209,6 +215,16 @@ class Ear:
             raise FileNotFoundError("there is no config.yaml")
         return Pipeline.from_pretrained(folder).to(torch.device(self.device))
 
+    def wav2vec2(self, language: str) -> _Wav2vec2:
+        if language not in self._aligners:
+            import whisperx
+
+            fetched = self.options.english_aligner if language == "en" else ""
+            network, about = whisperx.load_align_model(language, self.device, model_name=fetched or None)
+            label = f"wav2vec2 {Path(fetched).name}" if fetched else "wav2vec2"
+            self._aligners = {language: _Wav2vec2(network.eval(), Letters(about["dictionary"]), about["type"], label)}
+        return self._aligners[language]
+
     @cached_property
     def pocketsphinx(self) -> Any:
         from pocketsphinx import Decoder
@@ -231,6 +247,11 @@ def _ear(arguments: dict[str, Any]) -> Ear:
     if options not in _ears:
         _ears[options] = Ear(options)
     return _ears[options]
+
+
+def _mark(path: str) -> Mark:
+    about = Path(path).stat()
+    return path, about.st_size, about.st_mtime_ns
 
 
 def _load_audio(path: str) -> np.ndarray:
@@ -259,8 +280,10 @@ def _is_silent(samples: np.ndarray) -> bool:
 
 # ---- far side: words -----------------------------------------------------------------------------------------------
 
-PIECE_S = 20.0  # in pieces of 30 s the small models skip more, in shorter ones they lack context
-SPARSE, VERY_SPARSE = 0.6, 0.3  # of the recording's usual words per second
+LONGEST_HEARD_S = 30.0  # by Whisper, at once
+PIECE_S = 29.0
+SPARSE, VERY_SPARSE = 0.6, 0.3  # of the recording's usual words per second of speech
+SAMPLED_PIECES = 5  # tell the language
 
 
 def setup(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -269,8 +292,8 @@ def setup(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
 
 
 def transcribe(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    samples = _load_audio(arguments["path"])
-    heard = _hear(_ear(arguments), samples, arguments["language"], arguments["hotwords"], reporter)
+    samples, ear = _load_audio(arguments["path"]), _ear(arguments)
+    heard = _hear(ear, samples, arguments["language"], arguments["hotwords"], reporter, of=_mark(arguments["path"]))
     if not heard.words:
         raise BadAudioError(
             f"no speech was heard in {heard.duration_s:.0f} s of audio; upload a recording in which somebody talks"
@@ -278,117 +301,187 @@ def transcribe(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return heard.model_dump()
 
 
-def _hear(ear: Ear, samples: np.ndarray, language: str, hotwords: Sequence[str], reporter: Reporter) -> Heard:
-    """What is said in (N,) samples; no words where nothing is."""
+def align(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Every word of each piece as it stands between spaces, whatever the language: a person wrote it so."""
+    samples, ear = _read_audio(arguments["path"]), _ear(arguments)
+    pieces = [Piece.model_validate(piece) for piece in arguments["pieces"]]
+    said = [Said(piece.start_s, piece.end_s, tuple(piece.text.split())) for piece in pieces]
+    order = sorted(range(len(said)), key=lambda place: said[place].times)
+    timed, aligner, warnings = _timed(ear, samples, [said[place] for place in order], arguments["language"], reporter)
+    words = dict(zip(order, timed, strict=True))
+    found = tuple(tuple(words[place]) for place in range(len(said)))
+    return Aligned(pieces=found, aligner=aligner, warnings=tuple(warnings)).model_dump()
+
+
+def _hear(
+    ear: Ear, samples: np.ndarray, language: str, hotwords: Sequence[str], reporter: Reporter, of: Mark | None = None
+) -> Heard:
+    """What is said in (N,) samples; no words where nothing is.
+
+    of   marks the file that they are from, if they are a whole one
+    """
     reporter.progress("loading speech models")
-    if not ear.whisper.model.model.is_multilingual and language != "en":
+    knows_all = ear.whisper.model.model.is_multilingual
+    if not knows_all and language not in ("en", AUTO):
         raise BadInputError(
             f"the speech model knows only English, not {language!r}; set TRANSCRIPTION_MODEL=large-v3-turbo"
         )
-    segments, unclear = _recognised(ear, samples, language, reporter)
-    words, aligner, warnings = _timed(ear, samples, segments, language, reporter)
-    engines = {"asr": ear.names()["asr"], "aligner": aligner}
+    speech = Speech(_speech_and_overlap(ear, samples, reporter, of)[0], SEGMENT_FRAME / RATE_HZ)
+    pieces = speech.pieces(PIECE_S)
+    confidence: float | None = None
+    if language == AUTO:
+        language, confidence = _language(ear, samples, pieces) if knows_all and pieces else ("en", None)
+    said, unclear = _recognised(ear, samples, speech, pieces, language, hotwords, reporter)
+    words, aligner, warnings = _timed(ear, samples, said, language, reporter)
     return Heard(
-        words=tuple(words),
+        words=tuple(word for own in words for word in own),
         duration_s=len(samples) / RATE_HZ,
-        engines=engines,
+        engines={"asr": ear.names()["asr"], "aligner": aligner},
         warnings=(*unclear, *warnings),
         language=language,
+        confidence=confidence,
     )
 
 
-def _recognised(
-    ear: Ear, samples: np.ndarray, language: str, reporter: Reporter
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Pieces of speech with their text, and warnings about those in which little was understood.
+def _language(ear: Ear, samples: np.ndarray, pieces: Sequence[Times]) -> tuple[str, float]:
+    """The most likely language of a few pieces from all over the recording, and how likely it is.
 
-    Whisper sometimes skips most of a long piece and is sure of the rest, which shows in far too few words per second:
-    such a piece is heard again in halves, and the fuller answer kept.
+    source   detect_language of whisperX, which listens to the first 30 s: often a trailer or music
     """
-    duration_s = len(samples) / RATE_HZ
+    model = ear.whisper.model
+    places = np.unique(np.linspace(0, len(pieces) - 1, SAMPLED_PIECES).round().astype(int))
+    likely: dict[str, float] = {}
+    for place in places:
+        encoded = model.encode(_features(model, samples, pieces[place]))
+        for token, share in model.model.detect_language(encoded)[0]:
+            likely[token[2:-2]] = likely.get(token[2:-2], 0.0) + share / len(places)
+    language = max(likely, key=lambda one: likely[one])
+    return language, round(min(likely[language], 1.0), 4)
 
-    def listened(percent: float) -> None:
-        reporter.progress("recognising speech", duration_s * percent / 100, duration_s, "s")
 
-    listened(0)
-    segments = _listen(ear, samples, language, PIECE_S, listened)
-    usual = float(np.median([_pace(segment) for segment in segments])) if segments else 0.0
-    heard: list[dict[str, Any]] = []
+def _recognised(
+    ear: Ear,
+    samples: np.ndarray,
+    speech: Speech,
+    pieces: Sequence[Times],
+    language: str,
+    hotwords: Sequence[str],
+    reporter: Reporter,
+) -> tuple[list[Said], list[str]]:
+    """Pieces with what is said in them, and warnings about those in which little was understood.
+
+    Whisper sometimes skips most of a long piece and is sure of the rest, which shows in far too few words per second
+    of speech: such pieces are heard again in halves, and the fuller answer kept.
+    """
+    listen = partial(_listen, ear, samples, language, hotwords)
+    tell = partial(reporter.progress, total=len(samples) / RATE_HZ, unit="s")
+    first = listen(pieces, partial(tell, "recognising speech"))
+    usual = float(np.median([speech.pace(one) for one in first if one.texts] or [0.0]))
+    sparse = [one for one in first if speech.pace(one) < SPARSE * usual]
+    halves = {one: speech.pieces((one.end_s - one.start_s) / 2 + EDGE_S, one.times) for one in sparse}
+    again = iter(listen([half for own in halves.values() for half in own], partial(tell, "listening again")))
+    fuller = {one: [next(again) for _ in own] for one, own in halves.items()}
+    heard: list[Said] = []
     warnings = []
-    for segment in segments:
-        best = [segment]
-        if _pace(segment) < SPARSE * usual:
-            first, last = int(segment["start"] * RATE_HZ), int(segment["end"] * RATE_HZ)
-            again = _listen(ear, samples[first:last], language, PIECE_S / 2, lambda percent: None)
-            if sum(map(_count, again)) > _count(segment):
-                shift_s = segment["start"]
-                best = [{**part, "start": part["start"] + shift_s, "end": part["end"] + shift_s} for part in again]
-        if sum(map(_count, best)) < VERY_SPARSE * usual * (segment["end"] - segment["start"]):
-            warnings.append(
-                f"little was understood from {segment['start']:.0f} to {segment['end']:.0f} s: listen to it"
-            )
-        heard += best
+    for one in first:
+        best = max([one], fuller.get(one, [one]), key=lambda parts: sum(len(part.texts) for part in parts))
+        if speech.pace(*best) < VERY_SPARSE * usual:
+            warnings.append(f"little was understood from {one.start_s:.0f} to {one.end_s:.0f} s: listen to it")
+        heard += [part for part in best if part.texts]
     return heard, warnings
 
 
 def _listen(
-    ear: Ear, samples: np.ndarray, language: str, piece_s: float, listened: Callable[[float], None]
-) -> list[dict[str, Any]]:
-    found = ear.whisper.transcribe(
-        samples,
-        batch_size=ear.batch_size,
-        language=language,
-        task="transcribe",
-        chunk_size=piece_s,
-        progress_callback=listened,
-    )
-    return [segment for segment in found["segments"] if segment["text"].strip()]
+    ear: Ear,
+    samples: np.ndarray,
+    language: str,
+    hotwords: Sequence[str],
+    pieces: Sequence[Times],
+    tell: Callable[[float], None],
+) -> list[Said]:
+    """What Whisper hears in each piece; no words where it hears none.
+
+    source   whisperX's FasterWhisperPipeline, with our pieces instead of those of its own voice activity detection
+    """
+    from faster_whisper.tokenizer import Tokenizer
+
+    whisper = ear.whisper
+    whisper.options = replace(whisper.options, hotwords=", ".join(hotwords) or None)
+    multilingual = whisper.model.model.is_multilingual
+    whisper.tokenizer = Tokenizer(whisper.model.hf_tokenizer, multilingual, task="transcribe", language=language)
+    cuts = ({"inputs": samples[_samples_of(piece)]} for piece in pieces)
+    said: list[Said] = []
+    for (start_s, end_s), found in zip(pieces, whisper(cuts, batch_size=max(ear.batch_size, 2)), strict=True):
+        sure = float(np.exp(min(found["avg_logprob"], 0.0)))
+        said.append(Said(start_s, end_s, tuple(words_in(found["text"], language)), round(sure, 4)))
+        tell(end_s)
+    return said
 
 
-def _count(segment: dict[str, Any]) -> int:
-    return len(segment["text"].split())
+def _samples_of(piece: Times) -> slice:
+    return slice(int(piece[0] * RATE_HZ), int(piece[1] * RATE_HZ))
 
 
-def _pace(segment: dict[str, Any]) -> float:
-    """Words per second."""
-    return _count(segment) / max(segment["end"] - segment["start"], 0.1)
+def _features(model: Any, samples: np.ndarray, piece: Times) -> np.ndarray:
+    """The mel spectrogram of up to 30 s that Whisper hears."""
+    from whisperx.audio import N_SAMPLES, log_mel_spectrogram
+
+    own = samples[_samples_of(piece)][:N_SAMPLES]
+    mels = model.feat_kwargs.get("feature_size") or 80
+    return log_mel_spectrogram(own, n_mels=mels, padding=N_SAMPLES - len(own)).numpy()
+
+
+# ---- far side: word times ------------------------------------------------------------------------------------------
 
 
 def _timed(
-    ear: Ear, samples: np.ndarray, segments: list[dict[str, Any]], language: str, reporter: Reporter
-) -> tuple[list[Word], str, list[str]]:
-    """Words with times, the aligner that made them, and warnings: wav2vec2, else pocketsphinx, else Whisper itself."""
+    ear: Ear, samples: np.ndarray, said: Sequence[Said], language: str, reporter: Reporter
+) -> tuple[list[list[Word]], str, list[str]]:
+    """The words of each piece with times, the aligner that made them, and warnings.
+
+    wav2vec2 where it is at hand, else pocketsphinx for English, else Whisper itself.
+    """
     wanted = ear.options.aligner
     warnings: list[str] = []
     if wanted == "wav2vec2" or (wanted == "auto" and _wav2vec2_at_hand(ear, language)):
         try:
-            words = _by_wav2vec2(ear, samples, segments, language, reporter)
-            return words, _wav2vec2_label(ear, language), warnings
+            model = ear.wav2vec2(language)
         except (OSError, ValueError, LookupError) as error:
             if wanted == "wav2vec2":
                 raise EngineRefusedError(
                     f"wav2vec2 for {language!r} cannot be loaded ({error}); set TRANSCRIPTION_ALIGNER=auto"
                 ) from error
             warnings.append(f"word times are not wav2vec2's: it could not be loaded ({error})")
+        else:
+            timed, failed = _by_wav2vec2(ear, model, samples, said, language, reporter)
+            return timed, model.label, [*warnings, *_by_whisper_instead(failed, len(said))]
     if language == "en" and wanted != "whisper":
-        words, failed = _by_pocketsphinx(ear, samples, segments, reporter)
-        if failed:
-            warnings.append(f"word times in {failed} of {len(segments)} pieces of speech are Whisper's, less exact")
-        return words, f"pocketsphinx {version('pocketsphinx')}", warnings
-    words = []
-    for segment in segments:
-        words += _by_whisper(ear, samples, segment, language)
-        reporter.progress("timing words", segment["end"], len(samples) / RATE_HZ, "s")
-    return words, "whisper", warnings
+        timed, failed = _by_pocketsphinx(ear, samples, said, reporter)
+        return timed, f"pocketsphinx {version('pocketsphinx')}", [*warnings, *_by_whisper_instead(failed, len(said))]
+    if wanted != "whisper":
+        warnings.append(f"no aligner is at hand for {language!r}: word times are Whisper's, less exact")
+    timed = []
+    for one in said:
+        timed.append(_by_whisper(ear, samples, one, language))
+        _tell_times(reporter, one, samples)
+    return timed, "whisper", warnings
+
+
+def _by_whisper_instead(failed: int, pieces: int) -> list[str]:
+    return [f"word times in {failed} of {pieces} pieces of speech are Whisper's, less exact"] if failed else []
+
+
+def _tell_times(reporter: Reporter, one: Said, samples: np.ndarray) -> None:
+    reporter.progress("timing words", one.end_s, len(samples) / RATE_HZ, "s")
 
 
 def _wav2vec2_at_hand(ear: Ear, language: str) -> bool:
-    """English was fetched, on a GPU. Other languages are tried there; elsewhere only what lies in torch's cache."""
+    """English was fetched; of other languages only what lies in torch's cache."""
     import torch
     import torchaudio
     from whisperx.alignment import DEFAULT_ALIGN_MODELS_TORCH
 
-    if ear.device == "cuda" or (language == "en" and ear.options.english_aligner):
+    if language == "en" and ear.options.english_aligner:
         return True
     name = DEFAULT_ALIGN_MODELS_TORCH.get(language)
     if name is None:
@@ -396,92 +489,109 @@ def _wav2vec2_at_hand(ear: Ear, language: str) -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / getattr(torchaudio.pipelines, name)._path).exists()
 
 
-def _wav2vec2_label(ear: Ear, language: str) -> str:
-    fetched = ear.options.english_aligner if language == "en" else ""
-    return f"wav2vec2 {Path(fetched).name}" if fetched else "wav2vec2"
+@dataclass(frozen=True)
+class _Wav2vec2:
+    """A model that hears letters; `kind` is whisperX's name of where it comes from."""
+
+    network: Any
+    letters: Letters
+    kind: str
+    label: str
+
+    def log_probabilities(self, batch: Any) -> np.ndarray:
+        """(B, N) samples -> (B, T, V)"""
+        import torch
+
+        with torch.inference_mode():
+            answer = self.network(batch)
+            scores = answer[0] if self.kind == "torchaudio" else answer.logits
+            return torch.log_softmax(scores, dim=-1).float().cpu().numpy()
 
 
 def _by_wav2vec2(
-    ear: Ear, samples: np.ndarray, segments: list[dict[str, Any]], language: str, reporter: Reporter
-) -> list[Word]:
-    import whisperx
-    from whisperx import alignment
+    ear: Ear, model: _Wav2vec2, samples: np.ndarray, said: Sequence[Said], language: str, reporter: Reporter
+) -> tuple[list[list[Word]], int]:
+    """The words of each piece, and in how many pieces Whisper had to do it.
 
+    Whole batches of windows are heard at once, where whisperX hears one piece after another.
+    """
     reporter.progress("timing words", 0, len(samples) / RATE_HZ, "s")
-    alignment.nltk_load = _Whole  # whisperX would download a splitter, for sentences that nobody here asks for
-    folder = (ear.options.english_aligner if language == "en" else "") or None  # None: whisperX's own for the language
-    model, metadata = whisperx.load_align_model(language, ear.device, model_name=folder)
-    aligned = whisperx.align(segments, model, metadata, samples, ear.device)["segments"]
-    words: list[Word] = []
-    for segment in aligned:
-        times = [(word["start"], word["end"]) if "start" in word else None for word in segment["words"]]
-        words += timed_words([w["word"] for w in segment["words"]], times, segment["start"], segment["end"])
-    return words
+    pieces = [one.times for one in said]
+    if len(samples) < ctc.FIELD_SAMPLES:
+        samples = np.pad(samples, (0, ctc.FIELD_SAMPLES - len(samples)))
+    windows = _emissions(ear, model, samples, ctc.windows_of(pieces, len(samples)))
+    timed: list[list[Word]] = []
+    failed = 0
+    for one, (first, found) in zip(said, ctc.stitched(pieces, windows, ctc.frames_in(len(samples))), strict=True):
+        frames = model.letters.times(found, one.texts)
+        if frames is None:
+            failed += 1
+            timed.append(_by_whisper(ear, samples, one, language))
+        else:
+            timed.append(one.timed([(ctc.seconds(first + start), ctc.seconds(first + end)) for start, end in frames]))
+        _tell_times(reporter, one, samples)
+    return timed, failed
 
 
-class _Whole:
-    """A splitter of sentences that leaves every text whole; source: nltk's TokenizerI, all that whisperX uses of it."""
+def _emissions(
+    ear: Ear, model: _Wav2vec2, samples: np.ndarray, windows: Sequence[ctc.Window]
+) -> Iterator[tuple[ctc.Window, np.ndarray]]:
+    import torch
 
-    def __init__(self, resource: str) -> None:
-        pass
-
-    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        return [(0, len(text))]
+    for first in range(0, len(windows), ear.batch_size):
+        batch = windows[first : first + ear.batch_size]
+        sound = torch.from_numpy(np.stack([samples[window.samples] for window in batch])).to(ear.device)
+        yield from zip(batch, model.log_probabilities(sound), strict=True)
 
 
 def _by_pocketsphinx(
-    ear: Ear, samples: np.ndarray, segments: list[dict[str, Any]], reporter: Reporter
-) -> tuple[list[Word], int]:
-    """Words with times, and in how many segments Whisper had to do it."""
-    words: list[Word] = []
+    ear: Ear, samples: np.ndarray, said: Sequence[Said], reporter: Reporter
+) -> tuple[list[list[Word]], int]:
+    """The words of each piece, and in how many pieces Whisper had to do it."""
+    timed: list[list[Word]] = []
     failed = 0
-    for segment in segments:
-        texts = segment["text"].split()
-        times = _forced(ear.pocketsphinx, samples, texts, segment)
-        if times is None:
-            failed += 1
-            words += _by_whisper(ear, samples, segment, "en")
-        else:
-            words += timed_words(texts, times, segment["start"], segment["end"])
-        reporter.progress("timing words", segment["end"], len(samples) / RATE_HZ, "s")
-    return words, failed
+    for one in said:
+        times = _forced(ear.pocketsphinx, samples, one)
+        failed += times is None
+        timed.append(_by_whisper(ear, samples, one, "en") if times is None else one.timed(times))
+        _tell_times(reporter, one, samples)
+    return timed, failed
 
 
-def _forced(decoder: Any, samples: np.ndarray, texts: list[str], segment: dict[str, Any]) -> list[Times | None] | None:
+def _forced(decoder: Any, samples: np.ndarray, one: Said) -> list[Times | None] | None:
     """Times of the words by forced alignment; None where the text does not fit the sound."""
-    plain = [spoken(text) for text in texts]
+    plain = [spoken(text) for text in one.texts]
+    if not any(plain):
+        return None
     for word in plain:
         if word and decoder.lookup_word(word) is None:
             decoder.add_word(word, rough_phones(word), True)
-    piece = samples[int(segment["start"] * RATE_HZ) : int(segment["end"] * RATE_HZ)]
+    sound = samples[_samples_of(one.times)]
     decoder.set_align_text(" ".join(filter(None, plain)))
     decoder.start_utt()
-    decoder.process_raw((piece * 32767).clip(-32768, 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.process_raw((sound * 32767).clip(-32768, 32767).astype(np.int16).tobytes(), full_utt=True)
     decoder.end_utt()
     found = [part for part in decoder.seg() or () if not part.word.startswith(("<", "["))]
     if len(found) != len([word for word in plain if word]):
         return None
-    spots = iter((segment["start"] + p.start_frame / 100, segment["start"] + (p.end_frame + 1) / 100) for p in found)
+    spots = iter((one.start_s + p.start_frame / 100, one.start_s + (p.end_frame + 1) / 100) for p in found)
     return [next(spots) if word else None for word in plain]
 
 
-def _by_whisper(ear: Ear, samples: np.ndarray, segment: dict[str, Any], language: str) -> list[Word]:
-    """Times from Whisper's own attention to the text it wrote."""
+def _by_whisper(ear: Ear, samples: np.ndarray, one: Said, language: str) -> list[Word]:
+    """Times from Whisper's own attention to the text it wrote, or that a person did."""
     from faster_whisper.tokenizer import Tokenizer
-    from whisperx.audio import N_SAMPLES, log_mel_spectrogram
 
+    if one.end_s - one.start_s > LONGEST_HEARD_S:
+        return one.timed([None] * len(one.texts))
     model = ear.whisper.model
-    piece = samples[int(segment["start"] * RATE_HZ) : int(segment["end"] * RATE_HZ)][:N_SAMPLES]
-    mels = model.feat_kwargs.get("feature_size") or 80
-    features = log_mel_spectrogram(piece, n_mels=mels, padding=N_SAMPLES - len(piece))
+    features = _features(model, samples, one.times)
     tokenizer = Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language)
-    tokens = tokenizer.encode(segment["text"])
-    found = model.find_alignment(tokenizer, [tokens], model.encode(features.numpy()), len(piece) // 160)[0]
-    spaced = [word for word in found if word["word"].strip()]
-    times: list[Times | None] = [
-        (segment["start"] + float(w["start"]), segment["start"] + float(w["end"])) for w in spaced
-    ]
-    return timed_words([word["word"].strip() for word in spaced], times, segment["start"], segment["end"])
+    tokens = tokenizer.encode(" ".join(one.texts))
+    frames = min(len(samples[_samples_of(one.times)]) // 160, features.shape[-1])
+    found = model.find_alignment(tokenizer, [tokens], model.encode(features), frames)[0]
+    parts = [(part["word"], one.start_s + float(part["start"]), one.start_s + float(part["end"])) for part in found]
+    return one.timed(times_by_letters(one.texts, parts))
 
 
 # ---- far side: tracks ----------------------------------------------------------------------------------------------
@@ -507,10 +617,8 @@ def transcribe_tracks(arguments: dict[str, Any], reporter: Reporter) -> dict[str
             samples = tracks.gated(_read_track(file), spans, RATE_HZ)
             found = _hear(ear, samples, language, arguments["hotwords"], reporter)
             words, engines = list(found.words), {**engines, **found.engines}
-            language, confidence = (
-                found.language,
-                confidence or found.confidence,
-            )  # the others speak what the first does
+            language = found.language  # the others speak what the first does
+            confidence = confidence or found.confidence
             warnings += [f"track {number}: {warning}" for warning in found.warnings]
         speech_s = sum(end_s - start_s for start_s, end_s in spans)
         heard.append(TrackHeard(words=tuple(words), speech_s=round(speech_s, 2), talk=spans))
@@ -548,7 +656,8 @@ COMMUNITY_ADVICE = (  # those of another: raise it when voices come out differen
 def diarise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     samples, ear, speakers = _load_audio(arguments["path"]), _ear(arguments), arguments["speakers"]
     reporter.progress("loading voice models")
-    sound = _Sound(samples, _mel(samples), *_speech_and_overlap(ear, samples, reporter))
+    levels = _speech_and_overlap(ear, samples, reporter, _mark(arguments["path"]))
+    sound = _Sound(samples, _mel(samples), *levels)
     windows = _windows(ear, sound, WINDOW_FRAMES, HOP_S, partial(reporter.progress, "comparing voices"))
     spans, diariser, warnings = _by_community(ear, samples, speakers, reporter)
     if spans:
@@ -649,11 +758,24 @@ def embed(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return {"vector": vector, "speech_s": round(speech_s, 3), "model": ear.voice_model}
 
 
-def _speech_and_overlap(ear: Ear, samples: np.ndarray, reporter: Reporter) -> tuple[np.ndarray, np.ndarray]:
+def _speech_and_overlap(
+    ear: Ear, samples: np.ndarray, reporter: Reporter, of: Mark | None
+) -> tuple[np.ndarray, np.ndarray]:
     """(F,) and (F,): how sure it is that one person, and that a second one, talks in each frame of 270 samples.
 
-    The model tells up to three people apart in 5 s, in any order: the most and the second most likely of them count.
+    of   marks the file: words and voices are asked for one after the other, and both begin with this
     """
+    if of is not None and ear.levels is not None and ear.levels[0] == of:
+        return ear.levels[1]
+    levels = _levels(ear, samples, reporter)
+    if of is not None:
+        ear.levels = of, levels
+    return levels
+
+
+def _levels(ear: Ear, samples: np.ndarray, reporter: Reporter) -> tuple[np.ndarray, np.ndarray]:
+    """The model tells up to three people apart in 5 s, in any order: the most and the second most likely of them
+    count."""
     import torch
 
     size, step = int(SEGMENT_S * RATE_HZ), SEGMENT_STEP
@@ -671,7 +793,7 @@ def _speech_and_overlap(ear: Ear, samples: np.ndarray, reporter: Reporter) -> tu
             total[at] += own
             times[at] += 1
         reporter.progress(
-            "finding voices", min((first + 16) * step, len(samples)) / RATE_HZ, len(samples) / RATE_HZ, "s"
+            "finding speech", min((first + 16) * step, len(samples)) / RATE_HZ, len(samples) / RATE_HZ, "s"
         )
     mean = (total / np.maximum(times, 1))[: len(samples) // SEGMENT_FRAME + 1]
     return mean[:, 0], mean[:, 1]
@@ -766,6 +888,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], Reporter], dict[str, Any]]] = {
     "setup": setup,
     "transcribe": transcribe,
     "transcribe_tracks": transcribe_tracks,
+    "align": align,
     "diarise": diarise,
     "embed": embed,
     "decode": decode,

@@ -40,7 +40,8 @@ class Said:
             time and (min(max(time[0], self.start_s), self.end_s), min(max(time[1], self.start_s), self.end_s))
             for time in times
         ]
-        return timed_words(self.texts, inside, self.start_s, self.end_s)
+        words = timed_words(self.texts, inside, self.start_s, self.end_s)
+        return [word.model_copy(update={"score": self.score}) for word in words]
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ class Speech:
         return speech_regions(self.levels, self.frame_s)
 
     def pieces(self, longest_s: float, within: Times = (0.0, np.inf)) -> list[Times]:
-        """Start and end in seconds of pieces that hold all the speech, in order; longest_s is more than 2 EDGE_S."""
+        """Start and end in seconds of pieces that together hold all the speech, in order. longest_s > 2 EDGE_S"""
         room_s = longest_s - 2 * EDGE_S
         regions = np.clip(self.regions, *within)
         parts = [part for start_s, end_s in regions if end_s > start_s for part in self._cut(start_s, end_s, room_s)]
+        if not parts:
+            return []
         firsts = _firsts(parts, room_s)
         whole = [(parts[a][0], parts[b - 1][1]) for a, b in zip(firsts, [*firsts[1:], len(parts)], strict=True)]
         return _widened(whole, max(0.0, within[0]), min(len(self.levels) * self.frame_s, within[1]))
@@ -102,8 +105,6 @@ def _firsts(parts: Sequence[Times], room_s: float) -> list[int]:
 
 def _widened(pieces: Sequence[Times], first_s: float, last_s: float) -> list[Times]:
     """With EDGE_S around each, or half of the pause where that is shorter."""
-    if not pieces:
-        return []
     middles = [(a[1] + b[0]) / 2 for a, b in pairwise(pieces)]
     return [
         (max(start_s - EDGE_S, low_s), min(end_s + EDGE_S, high_s))
