@@ -71,7 +71,8 @@ def test_windows_are_of_one_length_and_each_wanted_frame_is_kept_once():
     assert {frame for piece in pieces for frame in range(*frames_of(piece, frames_in(samples)))} <= set(kept)
     for window in windows:
         assert window.start <= window.first < window.last <= window.end <= frames_in(samples)
-        assert window.samples.stop - window.samples.start == 799 * ctc.FRAME_SAMPLES + ctc.FIELD_SAMPLES
+        heard = window.samples.stop - window.samples.start
+        assert heard == (ctc.WINDOW_FRAMES - 1) * ctc.FRAME_SAMPLES + ctc.FIELD_SAMPLES
 
 
 def test_each_piece_gets_back_its_own_frames_from_the_windows():
