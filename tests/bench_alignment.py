@@ -30,9 +30,9 @@ from services.transcription import engine
 from services.transcription.ctc import Letters
 from services.transcription.settings import Options
 from shared.engines import Reporter
+from shared.working_copy import RATE_HZ
 
 LEAST = 1.5
-RATE_HZ = 16_000
 ALPHABET = ("<pad>", "<s>", "</s>", "<unk>", "|", *"etaonihsrdlumwcfgypbvk'xjqz")
 Piece = dict[str, Any]
 

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from shared.errors import BadAudioError, DiaryError, EngineFailedError, EngineRefusedError, NoSpaceError
 from shared.schemas import Record
+from shared.working_copy import RATE_HZ
 
-RATE_HZ = 16_000
 SILENT_PEAK_DB = -50.0
 SILENT_MEAN_DB = -70.0
 BROKEN_OFF_SHARE = 0.95

@@ -16,11 +16,12 @@ from typing import IO, NamedTuple
 from services.ingest import audio
 from services.ingest.audio import Limits
 from shared.errors import EngineFailedError
+from shared.working_copy import RATE_HZ
 
 LOG_HEAD, LOG_TAIL, LINE_CHARS = 400, 200, 2000
 CHUNK_BYTES = 64 * 1024
 CPU_GRACE_S = 5  # from SIGXCPU, which lets ffmpeg say so, to SIGKILL
-WORKING_BYTES_PER_S = 2 * audio.RATE_HZ  # of uncompressed samples: FLAC is never much larger
+WORKING_BYTES_PER_S = 2 * RATE_HZ  # of uncompressed samples: FLAC is never much larger
 UNBOUNDED = "this system cannot bound ffmpeg's memory and CPU time (no prlimit): give it trusted files only"
 
 

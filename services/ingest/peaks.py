@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import BadInputError
+from shared.working_copy import RATE_HZ
 
-RATE_HZ = 16_000
 SAMPLES_PER_PIXEL = 800
 MEDIA_TYPE = "application/octet-stream"
 

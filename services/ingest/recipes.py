@@ -8,20 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.ingest.audio import RATE_HZ, Limits, TrackFile
+from services.ingest.audio import Limits, TrackFile
+from shared.working_copy import FILTER, opened
 
 WEB_RATE_HZ = 44_100
 WEB_RATES = (16_000, 22_050, 24_000, 32_000, WEB_RATE_HZ)  # the nearest to the source's is taken
 SILENCE_DB, SILENCE_S = -45, 1.5
 MIX_CEILING = 0.95  # of full scale: where two speak at once, the mix is held below it instead of clipped
 
-# Containers only: no playlists (hls, concat, dash), which would name further files to open, no text, no devices.
-FORMATS = (
-    "aac ac3 aiff amr amrnb amrwb ape asf au avi caf eac3 flac flv gsm iff loas matroska,webm mov,mp4,m4a,3gp,3g2,mj2 "
-    "mp3 mpeg mpegts mpc mpc8 ogg opus spx tta voc w64 wav wv"
-).replace(" ", ",")
-
-_TO_WORKING = f"aresample={RATE_HZ},aformat=sample_fmts=s16:channel_layouts=mono,volumedetect"
+_TO_WORKING = f"{FILTER},volumedetect"
 _FIND_SILENCE = f"silencedetect=noise={SILENCE_DB}dB:duration={SILENCE_S}"
 _TO_MIX = f"aresample={WEB_RATE_HZ},aformat=sample_fmts=fltp:channel_layouts=mono"
 _LIMIT = f"alimiter=limit={MIX_CEILING}:attack=5:release=50:level=false:latency=1"
@@ -33,7 +28,7 @@ def convert(ffmpeg: str, original: Path, working: Path, web: Path, tags: Path, l
     rates = "|".join(map(str, WEB_RATES))
     return [
         *_start(ffmpeg),
-        *_input(original),
+        *opened(original),
         *("-filter_complex", f"[0:a:0]{_TO_WORKING},asplit[working][heard];[heard]{_FIND_SILENCE}[samples]"),
         *_working_and_samples(working, limits),
         *("-map", "0:a:0", "-af", f"aformat=channel_layouts=mono:sample_rates={rates}"),
@@ -46,7 +41,7 @@ def convert_track(ffmpeg: str, original: Path, working: Path, tags: Path, limits
     """The same of one speaker's own file, which nobody plays alone."""
     return [
         *_start(ffmpeg),
-        *_input(original),
+        *opened(original),
         *("-filter_complex", f"[0:a:0]{_TO_WORKING},asplit[working][heard];[heard]{_FIND_SILENCE}[samples]"),
         *_working_and_samples(working, limits),
         *("-f", "ffmetadata", f"file:{tags}"),
@@ -69,7 +64,7 @@ def mix(ffmpeg: str, tracks: Sequence[TrackFile], working: Path, web: Path, limi
     ]
     return [
         *_start(ffmpeg),
-        *(argument for track in tracks for argument in _input(track.original)),
+        *(argument for track in tracks for argument in opened(track.original)),
         *("-filter_complex", ";".join(graph)),
         *_working_and_samples(working, limits),
         *("-map", "[web]"),
@@ -80,11 +75,6 @@ def mix(ffmpeg: str, tracks: Sequence[TrackFile], working: Path, web: Path, limi
 def _start(ffmpeg: str) -> list[str]:
     threads = ("-filter_threads", "1", "-filter_complex_threads", "1")  # many cores would only cost memory
     return [ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+info", "-y", *threads]
-
-
-def _input(original: Path) -> list[str]:
-    allowed = ("-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS)
-    return ["-threads", "1", *allowed, "-i", f"file:{original}"]
 
 
 def _longest(limits: Limits) -> list[str]:

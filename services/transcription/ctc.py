@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.transcription.alignment import Times
+from shared.working_copy import RATE_HZ
 
-RATE_HZ = 16_000
 FRAME_SAMPLES, FIELD_SAMPLES = 320, 400  # wav2vec2 answers every 20 ms, and hears 25 ms for that
 WINDOW_FRAMES, CONTEXT_FRAMES = 1500, 75  # 30 s, of which 1.5 s on either side are context
 SPACE = "|"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -38,14 +39,15 @@ from services.transcription.pieces import EDGE_S, Said, Speech
 from services.transcription.reference import Talk
 from services.transcription.settings import Options, Settings
 from services.transcription.weights import options_of
+from shared import working_copy
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadAudioError, BadInputError, EngineRefusedError
 from shared.lease import Lease
 from shared.models import COMMUNITY, HUB_PAGES
 from shared.schemas import Word
 from shared.shelf import Shelf
+from shared.working_copy import RATE_HZ
 
-RATE_HZ = 16_000
 SILENCE_PEAK = 1e-3
 AUTO = "auto"
 Mark = tuple[str, int, int]  # a file as it is now: path, size, time of change
@@ -814,7 +816,7 @@ def _embeddings(ear: Ear, mel: Any, centres_s: np.ndarray, frames: int, tell: Ca
         batch = torch.stack([mel[spot : spot + frames] for spot in spots[first : first + 256]])
         with torch.inference_mode():
             found.append(ear.encoder(batch.to(ear.device)).cpu())
-        tell(centres_s[min(first + 256, len(spots)) - 1], len(mel) / 100, "s")
+        tell(float(centres_s[min(first + 256, len(spots)) - 1]), (len(mel) - WINDOW_FRAMES) / 100, "s")
     return torch.cat(found).numpy()
 
 
@@ -846,18 +848,18 @@ COLLAR_S = 0.5
 
 
 def decode(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    import av
+    import imageio_ffmpeg
     import soundfile
-    from faster_whisper.audio import decode_audio
 
-    source = arguments["source"]
+    source, target = Path(arguments["source"]), Path(arguments["target"])
     reporter.progress("decoding the audio")
-    try:
-        samples = decode_audio(source, sampling_rate=RATE_HZ)
-    except (av.error.FFmpegError, IndexError) as error:  # IndexError: a video without sound
-        raise BadAudioError(f"{source} cannot be decoded ({error}); name an audio file such as mp3 or flac") from error
-    soundfile.write(arguments["target"], samples, RATE_HZ, format="FLAC")
-    return {"duration_s": len(samples) / RATE_HZ}
+    command = working_copy.command(imageio_ffmpeg.get_ffmpeg_exe(), source, target)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["ffmpeg said nothing"])[-1]
+        raise BadAudioError(f"{source} cannot be decoded ({why}); name an audio file such as mp3 or flac")
+    about = soundfile.info(target)
+    return {"duration_s": about.frames / about.samplerate}
 
 
 def normalise(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

@@ -17,11 +17,11 @@ import pytest
 from numpy.typing import NDArray
 
 from services.ingest import peaks
-from services.ingest.audio import RATE_HZ, Converted, TrackFile
+from services.ingest.audio import Converted, TrackFile
 from services.ingest.engine import IngestEngine
-from services.ingest.recipes import FORMATS
 from services.ingest.settings import Settings
 from shared.errors import BadAudioError, EngineRefusedError, JobCancelledError
+from shared.working_copy import FORMATS, RATE_HZ
 from tests.fakes import FakeJob, HookedFakeJob
 from tests.ingest.conftest import voice_wav
 

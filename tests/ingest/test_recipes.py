@@ -2,6 +2,7 @@ from pathlib import Path
 
 from services.ingest import recipes
 from services.ingest.audio import Limits, TrackFile
+from shared.working_copy import FORMATS
 
 LIMITS = Limits(max_bytes=10**9, max_duration_s=3600, min_duration_s=5, ffmpeg_limit_s=60)
 FILES = {"working": Path("/w/out.flac"), "web": Path("/w/web.mp3")}
@@ -22,9 +23,9 @@ def test_ffmpeg_opens_local_files_that_are_named_and_no_playlist():
         inputs = values(command, "-i")
         assert inputs and all(name.startswith("file:/w/") for name in inputs)
         assert values(command, "-protocol_whitelist") == ["file,pipe"] * len(inputs)
-        assert values(command, "-format_whitelist") == [recipes.FORMATS] * len(inputs)
+        assert values(command, "-format_whitelist") == [FORMATS] * len(inputs)
         assert "-nostdin" in command
-    assert not {"hls", "concat", "dash", "tty", "lavfi", "image2", "tedcaptions"} & set(recipes.FORMATS.split(","))
+    assert not {"hls", "concat", "dash", "tty", "lavfi", "image2", "tedcaptions"} & set(FORMATS.split(","))
 
 
 def test_each_option_stands_before_the_input_that_it_is_for():
