@@ -14,6 +14,7 @@ from services.transcription.settings import Settings
 from shared import keys
 from shared.schemas import Recording, Show, Transcript
 from shared.store import create_manifest, load, put_blob
+from shared.working_copy import FILTER
 from tests.fakes import MemoryStore
 from tests.transcription.conftest import lineage
 
@@ -40,7 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeechEngine]:
 def flac(source: Path, target: Path, before: tuple[str, ...] = ()) -> bytes:
     """The 16 kHz mono working copy that ingest would make."""
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="no ffmpeg package here").get_ffmpeg_exe()
-    command = [ffmpeg, "-v", "error", "-y", *before, "-i", str(source), "-ac", "1", "-ar", "16000", str(target)]
+    command = [ffmpeg, "-v", "error", "-y", *before, "-i", str(source), "-af", FILTER, str(target)]
     subprocess.run(command, check=True)
     return target.read_bytes()
 

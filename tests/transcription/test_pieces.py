@@ -82,7 +82,7 @@ def test_every_moment_of_speech_is_in_just_one_piece_and_none_is_too_long(seed: 
 def test_a_part_is_cut_into_halves_without_reaching_out_of_it():
     talk = speech((0.0, 12.0), (13.0, 25.0), (26.0, 40.0))
 
-    assert talk.pieces(13.0, within=(0.0, 25.1)) == near((0.0, 12.1), (12.9, 25.1))
+    assert talk.pieces(13.0, within=(0.0, 25.1)) == near((0.0, 12.0 + EDGE_S), (13.0 - EDGE_S, 25.0 + EDGE_S))
 
 
 def test_pace_counts_words_by_the_seconds_in_which_somebody_talks():
