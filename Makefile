@@ -4,7 +4,7 @@ include services/environments.mk
 .DEFAULT_GOAL := help
 
 .PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
-	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription
+	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -43,6 +43,10 @@ bench-repeats: .venvs/dev/.installed ## two million made-up words, read for repe
 
 bench-transcription: .venvs/dev/.installed .venvs/transcription/.installed ## our ear against whisperX's own command, and its memory over 30 jobs: minutes
 	.venvs/dev/bin/python -m tests.bench_transcription
+
+bench-trainer: .venvs/trainer/.installed ## how full packs are, and training beside padded rows: minutes; on a GPU: python -m tests.bench_trainer gpu
+	.venvs/trainer/bin/python -m services.trainer.engine prepare --out .run/models/base
+	.venvs/trainer/bin/python -m tests.bench_trainer cpu
 
 doctor: ## what this machine has and lacks for containers, before anything is downloaded
 	@$(PYTHON) -m services.studio.host

@@ -489,7 +489,8 @@ class DatasetResult(Record):
 
 class TrainOptions(Record):
     steps: int = Field(default=16, ge=1, le=100_000)
-    examples_per_step: int = Field(default=2, ge=1, le=512)
+    examples_per_step: int = Field(default=2, ge=1, le=512, description="packs, where short examples are packed")
+    packing: bool = Field(default=True, description="put whole examples beside each other while they fit")
     learning_rate: float = Field(default=1e-3, gt=0, lt=1)
     lora_rank: int = Field(default=16, ge=1, le=256)
     lora_alpha: int = Field(default=32, ge=1)

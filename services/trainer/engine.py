@@ -24,6 +24,7 @@ from typing import Any
 
 from services.trainer.base import make_base, packaged_gguf
 from services.trainer.dataset import encode
+from services.trainer.packing import pack
 from services.trainer.plan import TARGET_MODULES, KeepCheckpoint, Plan, Trained
 from services.trainer.plot import draw_losses
 from services.trainer.settings import Settings
@@ -32,7 +33,7 @@ from shared.errors import EngineRefusedError, LeaseYieldedError
 from shared.lease import Lease
 from shared.models import PACKAGED_NAME, Base, read_base
 from shared.render import renderer_for
-from shared.schemas import Example, MetricPoint
+from shared.schemas import Example, MetricPoint, TrainOptions
 from shared.shelf import Shelf, Want, unpacked
 
 log = logging.getLogger(__name__)
@@ -233,22 +234,55 @@ def _adapted_layers(plan: Plan, default: int | None) -> list[int]:
 
 
 def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
-    """SFTTrainer over rows that our renderer has made: TRL neither tokenises nor truncates anything."""
+    """The base model and the dataset's rows, as our renderer makes them."""
     import torch
-    from datasets import Dataset
-    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-    from trl import SFTConfig, SFTTrainer
 
     request = plan.request
     renderer = renderer_for(plan.base.folder)
     train_rows, eval_rows = (
         encode(_read_examples(path), renderer, plan.max_length, plan.loss_on) for path in (plan.train, plan.eval)
     )
+    if request.packing:
+        train_rows = pack(train_rows, plan.max_length)
     set_seed(request.seed)
-    model = AutoModelForCausalLM.from_pretrained(plan.base.folder, dtype=torch.bfloat16 if cuda else torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(
+        plan.base.folder, dtype=torch.bfloat16 if cuda else torch.float32, attn_implementation=attention(cuda=cuda)
+    )
+    tokenizer = AutoTokenizer.from_pretrained(plan.base.folder)
+    work = plan.work / "run"
+    return sft_trainer(request, model, tokenizer, train_rows, eval_rows, layers, work, cuda=cuda)
+
+
+def attention(*, cuda: bool) -> str:
+    """FlashAttention where it is installed, which reads packs without a mask; else PyTorch's own."""
+    from transformers.utils import is_flash_attn_2_available
+
+    return "flash_attention_2" if cuda and is_flash_attn_2_available() else "sdpa"
+
+
+def sft_trainer(
+    request: TrainOptions,
+    model: Any,
+    tokenizer: Any,
+    train_rows: list[dict[str, list[int]]],
+    eval_rows: list[dict[str, list[int]]],
+    layers: list[int],
+    work: Path,
+    *,
+    cuda: bool,
+    recompute: bool | None = None,
+) -> Any:
+    """SFTTrainer over rows, single ones or packs, that TRL neither tokenises nor truncates.
+
+    recompute   activations in the backward pass, to save memory; None: on a GPU
+    """
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
     config = SFTConfig(
-        output_dir=str(plan.work / "run"),
+        output_dir=str(work),
         max_steps=request.steps,
         per_device_train_batch_size=1,
         per_device_eval_batch_size=1,
@@ -259,13 +293,14 @@ def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
         max_grad_norm=1.0,
         seed=request.seed,
         data_seed=request.seed,
-        max_length=plan.max_length,
+        max_length=None,  # TRL's own would cut silently; `encode` and `pack` refuse what is too long
         dataset_kwargs={"skip_prepare_dataset": True},
-        packing=False,
+        packing=False,  # rows come packed
+        padding_free=True,
         bf16=cuda,
         use_cpu=not cuda,
         dataloader_pin_memory=cuda,
-        gradient_checkpointing=cuda,
+        gradient_checkpointing=cuda if recompute is None else recompute,
         logging_steps=max(1, request.steps // LOGGED_POINTS),
         save_strategy="no",  # the callback says when
         eval_strategy="no",
@@ -284,7 +319,7 @@ def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
         args=config,
         train_dataset=Dataset.from_list(train_rows),
         eval_dataset=Dataset.from_list(eval_rows),
-        processing_class=AutoTokenizer.from_pretrained(plan.base.folder),
+        processing_class=tokenizer,
         peft_config=lora,
     )
 

@@ -102,3 +102,26 @@ def test_two_steps_killed_after_the_first_checkpoint_and_resumed(engine: Trainin
     assert (config["base_model_name_or_path"], config["revision"]) == (adapter.base_model, adapter.base_revision)
     assert config["modules_to_save"] is None and config["layers_to_transform"] == [28, 29]
     assert get_blob(store, adapter.files["loss.png"]).startswith(b"\x89PNG")
+
+
+def test_a_pack_teaches_what_its_examples_teach_one_by_one(engine: TrainingEngine, job: FakeJob, tmp_path: Path):
+    """The loss of a step over one pack and over its examples is the same: none of them sees another."""
+    store = MemoryStore()
+    create_manifest(store, keys.show(SHOW.slug), SHOW)
+    for number, (guest, (question, answer)) in enumerate(TALKS.items()):
+        add_talk(store, f"rec{number}", guest, [f"h: {question}", f"g: {answer}", "h: Good night."])
+    built = story.build(DatasetRequest(show="lamp", max_length=512), job=job, store=store, engine=engine)
+    wanted = TrainRequest(show="lamp", dataset=built.dataset, steps=1, checkpoint_every=1)
+
+    losses = {}
+    for packing, rows in ((True, 1), (False, 2)):
+        request = wanted.model_copy(update={"packing": packing, "examples_per_step": rows})
+        (tmp_path / f"packing-{packing}").mkdir()
+        own = FakeJob(tmp_path / f"packing-{packing}", f"job-{packing}")
+        result = story.train(request, job=own, store=store, engine=engine)
+        first = load(store, result.key, Adapter).metrics[1]
+        losses[packing] = (first.train_loss, first.tokens, result.eval_loss_after)
+
+    assert losses[True][0] == pytest.approx(losses[False][0], abs=1e-4)
+    assert losses[True][1] == losses[False][1]
+    assert losses[True][2] == pytest.approx(losses[False][2], abs=1e-4)
