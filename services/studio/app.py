@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from services.studio import care, host, pipeline
 from services.studio.classifying import repeats_door
+from services.studio.clips import clips_door
 from services.studio.clock import clock
 from services.studio.corrections import corrections_door, voiceprints_door
 from services.studio.crew import Crew, HttpCrew, remote_job_id
@@ -117,6 +118,7 @@ def create_app(
         _shows_door(library),
         facts_door(store),
         transcripts_door(library),
+        clips_door(library),
         review_door(store),
         glossary_door(store),
         repeats_door(store),

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+from rich.markup import escape
 
-from services.studio.cli_corrections import place
+from services.studio.cli_corrections import clock, place
 from services.studio.cli_recordings import send
 from services.studio.terminal import Json, NoWait, Slug, carry_out, errors, order, out, show_value, studio
 
@@ -63,19 +64,41 @@ def without_transcript(show: str) -> list[str]:
 def host(
     show: Slug,
     recording: str,
-    host_is: Annotated[str, typer.Option(help="S1, S2, or a second at which the host talks.")],
+    host_is: Annotated[
+        str | None, typer.Option(help="S1, S2, or a second at which the host talks; asks which it is when left out.")
+    ] = None,
     only_here: Annotated[
         bool, typer.Option("--only-here", help="Leave the show's other recordings as they are for now.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Say who the host is; the voice is then recognised in all other recordings."""
+    if host_is is None:
+        clips(show, recording, as_json=as_json)
+        return
     result = carry_out("/v1/hosts", {"show": show, "recording": recording, **answer(host_is)})
     show_value(result, as_json)
     if not only_here and knows_host(show):
         found = carry_out("/v1/recognitions", {"show": show})
         if not as_json:
             out.print(f"host known by voice in {len(found['recognised'])} recordings, not in {len(found['unknown'])}")
+
+
+def clips(show: str, recording: str, *, as_json: bool) -> None:
+    """Ask which is the host: where to listen to each speaker for a few seconds, and how to answer."""
+    with studio() as client:
+        found = client.call("GET", f"{place(show, recording)}/clips").json()
+        address = client.url
+    if as_json:
+        show_value(found, as_json)
+        return
+    for one in found:
+        known = f"{one['name'] or 'no name'}, {one['role']}"
+        out.print(f"[bold]{one['speaker']}[/bold] ({escape(known)}, says {one['speech_s']:.0f} s)", highlight=False)
+        out.print(f"  {clock(one['start_s'])} {escape(one['text'])}", highlight=False)
+        if one["audio"]:
+            out.print(f"  listen: {address}{one['audio']}", highlight=False)
+    out.print(f"which is the host? answer with `diary transcripts host {show} {recording} --host-is S1`, or S2, ...")
 
 
 def knows_host(show: str) -> bool:

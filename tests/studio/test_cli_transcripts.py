@@ -157,3 +157,12 @@ def test_people_read_tables(stack: Stack, recording: str):
 
     assert [done.returncode for done in shown] == [0, 0, 0, 0], [done.stderr for done in shown]
     assert "t1" in shown[0].stdout
+
+
+def test_without_an_answer_the_question_is_asked(stack: Stack, recording: str):
+    asked = diary(stack, "transcripts", "host", "lamp", recording)
+    clips = as_json(diary(stack, "transcripts", "host", "lamp", recording, "--json"))
+
+    assert asked.returncode == 0, asked.stderr
+    assert "which is the host?" in asked.stdout and "--host-is S1" in asked.stdout
+    assert {"S1", "S2"} <= {one["speaker"] for one in clips}
