@@ -131,7 +131,8 @@ def padded_rows(rows: Rows, max_length: int) -> Rows:
 def row_s(config: Any, rows: Rows, folder: Path) -> float:
     """Seconds of a step over one row; the first one warms up."""
     torch.set_num_threads(2)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    way = attention(config.to_dict(), cuda=False) if "seq_lengths" in rows[0] else "sdpa"
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=way)
     request = TrainOptions(steps=len(rows), examples_per_step=1)
     layers, words = list(range(config.num_hidden_layers)), tokenizer(config.vocab_size)
     return step_s(sft_trainer(request, model, words, rows, rows, layers, folder, cuda=False), warm_up=1)
@@ -143,8 +144,9 @@ def row_s(config: Any, rows: Rows, folder: Path) -> float:
 def on_gpu(length: int, steps: int, folder: Path) -> dict[str, Any]:
     config = MistralConfig(**MISTRAL_7B)
     reached = matmul_flops()
+    way = attention(config.to_dict(), cuda=True)
     with torch.device("cuda"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation=attention(cuda=True))
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation=way)
     weights = sum(one.numel() for one in model.parameters()) - model.get_input_embeddings().weight.numel()
     rows = []
     for examples in (1, 4):
@@ -161,7 +163,7 @@ def on_gpu(length: int, steps: int, folder: Path) -> dict[str, Any]:
         "matmul_tflops": round(reached / 1e12),
         "weights": weights,
         "length": length,
-        "attention": attention(cuda=True),
+        "attention": way,
         "rows": rows,
     }
 

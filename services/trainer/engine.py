@@ -17,6 +17,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +43,7 @@ LOGGED_POINTS = 1000  # figures kept of a run, at most
 WARM_UP = 0.03  # share of the steps
 TRAINING = "training"  # how the stage of a step begins
 POLL_S = 0.1
+BY_EXAMPLE = "diary_by_example"
 
 
 # ---- near side -------------------------------------------------------------------------------------------------------
@@ -246,19 +248,66 @@ def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
     if request.packing:
         train_rows = pack(train_rows, plan.max_length)
     set_seed(request.seed)
+    shapes = json.loads((plan.base.folder / "config.json").read_text(encoding="utf-8"))
     model = AutoModelForCausalLM.from_pretrained(
-        plan.base.folder, dtype=torch.bfloat16 if cuda else torch.float32, attn_implementation=attention(cuda=cuda)
+        plan.base.folder,
+        dtype=torch.bfloat16 if cuda else torch.float32,
+        attn_implementation=attention(shapes, cuda=cuda),
     )
     tokenizer = AutoTokenizer.from_pretrained(plan.base.folder)
     work = plan.work / "run"
     return sft_trainer(request, model, tokenizer, train_rows, eval_rows, layers, work, cuda=cuda)
 
 
-def attention(*, cuda: bool) -> str:
-    """FlashAttention where it is installed, which reads packs without a mask; else PyTorch's own."""
+def attention(config: Mapping[str, Any], *, cuda: bool) -> str:
+    """The fastest attention that keeps the examples of a pack apart.
+
+    FlashAttention where it is installed, else PyTorch's own, example by example; for a model with sliding windows
+    PyTorch's own with a mask.
+
+    config   the base model's config.json
+    """
+    from transformers import AttentionInterface
     from transformers.utils import is_flash_attn_2_available
 
-    return "flash_attention_2" if cuda and is_flash_attn_2_available() else "sdpa"
+    if cuda and is_flash_attn_2_available():
+        return "flash_attention_2"
+    if config.get("sliding_window") is not None or set(config.get("layer_types") or ()) - {"full_attention"}:
+        return "sdpa"
+    AttentionInterface.register(BY_EXAMPLE, _attend_by_example)
+    return BY_EXAMPLE
+
+
+def _attend_by_example(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    cu_seq_lens_q: Any = None,
+    **_: Any,
+) -> tuple[Any, None]:
+    """Causal attention within each example of a pack; no mask, so that the fast kernels are taken.
+
+    query           (1, heads, T, D); key and value may have fewer heads
+    cu_seq_lens_q   (examples + 1,) where each example begins, then T, as TRL's collator gives it
+    returns         (1, T, heads, D)
+    """
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    if attention_mask is not None or cu_seq_lens_q is None:
+        raise ValueError("rows are packed, never padded: they come with the lengths of their examples, and no mask")
+    lengths = cu_seq_lens_q.diff().tolist()
+    parts = zip(*(states.split(lengths, dim=2) for states in (query, key, value)), strict=True)
+    fewer = query.shape[1] != key.shape[1]
+    found = [
+        scaled_dot_product_attention(*part, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=fewer)
+        for part in parts
+    ]
+    return torch.cat(found, dim=2).transpose(1, 2).contiguous(), None
 
 
 def sft_trainer(
