@@ -36,7 +36,7 @@ def clips_of(transcript: Transcript, audio: str | None) -> list[Clip]:
     """
     found = []
     for speaker in sorted(transcript.speakers, key=lambda one: -one.speech_s):
-        own = [turn for turn in transcript.turns if turn.speaker == speaker.label]
+        own = [turn for turn in transcript.turns if turn.speaker == speaker.label and turn.text.strip()]
         if not own:
             continue
         words = _first(words_of(_surest(own)))

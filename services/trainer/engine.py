@@ -219,6 +219,7 @@ def train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
 
 
 def _use_cuda(device: str) -> bool:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # of several it takes one; TRL refuses to share a process out
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():

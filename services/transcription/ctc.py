@@ -16,6 +16,7 @@ from shared.working_copy import RATE_HZ
 
 FRAME_SAMPLES, FIELD_SAMPLES = 320, 400  # wav2vec2 answers every 20 ms, and hears 25 ms for that
 WINDOW_FRAMES, CONTEXT_FRAMES = 1500, 75  # 30 s, of which 1.5 s on either side are context
+MOST_CELLS = 8_000_000_000  # a GB of memory: 55 minutes of talk in one piece
 SPACE = "|"
 BLANKS = ("[pad]", "<pad>")
 
@@ -111,14 +112,18 @@ class Letters:
         return columns, words
 
     def times(self, emissions: np.ndarray, texts: Sequence[str]) -> list[tuple[int, int]] | None:
-        """First frame of each word and the one after its last; None if there are fewer frames than letters.
+        """First frame of each word and the one after its last.
+
+        None if there are fewer frames than letters, or more of both than memory would hold.
 
         emissions   (T, V) log probabilities
         """
         columns, words = self.tokens(texts)
+        if len(emissions) * len(columns) > MOST_CELLS:
+            return None
         any_sound = np.delete(emissions, self.blank, axis=1).max(axis=1)
-        letters = np.column_stack([emissions, any_sound])[:, columns]  # column -1 is the last one
-        edges = forced_path(letters, emissions[:, self.blank])
+        heard = np.column_stack([emissions, any_sound])  # column -1 is the last one
+        edges = forced_path(heard, np.array(columns, dtype=np.int64), emissions[:, self.blank])
         if edges is None:
             return None
         owners = np.array(words)
@@ -126,25 +131,26 @@ class Letters:
         return [(int(edges[own[0]]), int(edges[own[-1] + 1])) for own in places]
 
 
-def forced_path(letters: np.ndarray, blank: np.ndarray) -> np.ndarray | None:
-    """The most probable way through the letters, one after another.
+def forced_path(heard: np.ndarray, letters: np.ndarray, blank: np.ndarray) -> np.ndarray | None:
+    """The most probable way through the letters, one after another. Memory is T N / 8 bytes.
 
-    letters   (T, N) log probability of each letter in each frame
+    heard     (T, V) log probability of each token in each frame
+    letters   (N,) the token of each letter, in order
     blank     (T,) log probability that nothing new begins
     returns   (N + 1,) the frame in which each letter begins, then the one after the last; None if T < N
     source    get_trellis and backtrack of whisperX, after torchaudio's tutorial on forced alignment
     """
-    frames, count = letters.shape
+    frames, count = len(heard), len(letters)
     if frames < count or count == 0:
         return None
-    begun = np.zeros((frames + 1, count + 1), dtype=bool)  # whether letter j began in frame t - 1
+    begun = np.zeros((frames, (count + 7) // 8), dtype=np.uint8)  # a bit for each letter: whether it begins in a frame
     level = np.full(count + 1, -np.inf)
     level[0] = 0.0
     last_levels = np.full(frames + 1, -np.inf)
     for frame in range(frames):
         stayed = level + blank[frame]
-        changed = level[:-1] + letters[frame]
-        np.greater(changed, stayed[1:], out=begun[frame + 1, 1:])
+        changed = level[:-1] + heard[frame, letters]
+        begun[frame] = np.packbits(changed > stayed[1:])
         level = stayed
         np.maximum(stayed[1:], changed, out=level[1:])
         last_levels[frame + 1] = level[-1]
@@ -153,8 +159,8 @@ def forced_path(letters: np.ndarray, blank: np.ndarray) -> np.ndarray | None:
     edges[count] = place
     letter = count
     while letter:
-        if begun[place, letter]:
-            letter -= 1
-            edges[letter] = place - 1
         place -= 1
+        if begun[place, (letter - 1) // 8] & 128 >> (letter - 1) % 8:
+            letter -= 1
+            edges[letter] = place
     return edges

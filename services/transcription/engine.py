@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from services.transcription import ctc, diarisation, tracks
-from services.transcription.alignment import Times, rough_phones, spoken, times_by_letters, words_in
+from services.transcription.alignment import WITHOUT_SPACES, Times, rough_phones, spoken, times_by_letters, words_in
 from services.transcription.ctc import Letters
 from services.transcription.diarisation import Span, Windows
 from services.transcription.hearing import (
@@ -284,6 +284,7 @@ def _is_silent(samples: np.ndarray) -> bool:
 
 LONGEST_HEARD_S = 30.0  # by Whisper, at once
 PIECE_S = 29.0
+LEAST_SAMPLES, MOST_TOKENS = 400, 440  # that aligners can do anything with
 SPARSE, VERY_SPARSE = 0.6, 0.3  # of the recording's usual words per second of speech
 SAMPLED_PIECES = 5  # tell the language
 
@@ -309,7 +310,10 @@ def align(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     pieces = [Piece.model_validate(piece) for piece in arguments["pieces"]]
     said = [Said(piece.start_s, piece.end_s, tuple(piece.text.split())) for piece in pieces]
     order = sorted(range(len(said)), key=lambda place: said[place].times)
-    timed, aligner, warnings = _timed(ear, samples, [said[place] for place in order], arguments["language"], reporter)
+    language = arguments["language"]
+    if language == AUTO:  # nobody said which it is, and a person brought the words
+        language, _ = _language(ear, samples, [one.times for one in said])
+    timed, aligner, warnings = _timed(ear, samples, [said[place] for place in order], language, reporter)
     words = dict(zip(order, timed, strict=True))
     found = tuple(tuple(words[place]) for place in range(len(said)))
     return Aligned(pieces=found, aligner=aligner, warnings=tuple(warnings)).model_dump()
@@ -323,16 +327,16 @@ def _hear(
     of   marks the file that they are from, if they are a whole one
     """
     reporter.progress("loading speech models")
-    knows_all = ear.whisper.model.model.is_multilingual
-    if not knows_all and language not in ("en", AUTO):
+    model = ear.whisper.model
+    if language not in (AUTO, *model.supported_languages):
+        knows = "only English" if not model.model.is_multilingual else f"{len(model.supported_languages)} languages"
         raise BadInputError(
-            f"the speech model knows only English, not {language!r}; set TRANSCRIPTION_MODEL=large-v3-turbo"
+            f"the speech model knows {knows}, and {language!r} is none of them; name another language, or set "
+            "TRANSCRIPTION_MODEL=large-v3-turbo"
         )
     speech = Speech(_speech_and_overlap(ear, samples, reporter, of)[0], SEGMENT_FRAME / RATE_HZ)
     pieces = speech.pieces(PIECE_S)
-    confidence: float | None = None
-    if language == AUTO:
-        language, confidence = _language(ear, samples, pieces) if knows_all and pieces else ("en", None)
+    language, confidence = _language(ear, samples, pieces) if language == AUTO else (language, None)
     said, unclear = _recognised(ear, samples, speech, pieces, language, hotwords, reporter)
     words, aligner, warnings = _timed(ear, samples, said, language, reporter)
     return Heard(
@@ -345,12 +349,15 @@ def _hear(
     )
 
 
-def _language(ear: Ear, samples: np.ndarray, pieces: Sequence[Times]) -> tuple[str, float]:
-    """The most likely language of a few pieces from all over the recording, and how likely it is.
+def _language(ear: Ear, samples: np.ndarray, pieces: Sequence[Times]) -> tuple[str, float | None]:
+    """The most likely language of a few pieces from all over the recording, and how likely it is; None where nothing is
+    said, or the model knows no language but English.
 
     source   detect_language of whisperX, which listens to the first 30 s: often a trailer or music
     """
     model = ear.whisper.model
+    if not pieces or not model.model.is_multilingual:
+        return "en", None
     places = np.unique(np.linspace(0, len(pieces) - 1, SAMPLED_PIECES).round().astype(int))
     likely: dict[str, float] = {}
     for place in places:
@@ -569,10 +576,14 @@ def _forced(decoder: Any, samples: np.ndarray, one: Said) -> list[Times | None] 
         if word and decoder.lookup_word(word) is None:
             decoder.add_word(word, rough_phones(word), True)
     sound = samples[_samples_of(one.times)]
+    if len(sound) < LEAST_SAMPLES:
+        return None
     decoder.set_align_text(" ".join(filter(None, plain)))
     decoder.start_utt()
-    decoder.process_raw((sound * 32767).clip(-32768, 32767).astype(np.int16).tobytes(), full_utt=True)
-    decoder.end_utt()
+    try:
+        decoder.process_raw((sound * 32767).clip(-32768, 32767).astype(np.int16).tobytes(), full_utt=True)
+    finally:
+        decoder.end_utt()  # else it would never begin another
     found = [part for part in decoder.seg() or () if not part.word.startswith(("<", "["))]
     if len(found) != len([word for word in plain if word]):
         return None
@@ -581,16 +592,19 @@ def _forced(decoder: Any, samples: np.ndarray, one: Said) -> list[Times | None] 
 
 
 def _by_whisper(ear: Ear, samples: np.ndarray, one: Said, language: str) -> list[Word]:
-    """Times from Whisper's own attention to the text it wrote, or that a person did."""
+    """Times from Whisper's own attention to the text it wrote, or that a person did; the words of what is too long or
+    too short for it share its time."""
     from faster_whisper.tokenizer import Tokenizer
 
-    if one.end_s - one.start_s > LONGEST_HEARD_S:
-        return one.timed([None] * len(one.texts))
     model = ear.whisper.model
+    spoken_in = language if language in model.supported_languages else "en"
+    tokenizer = Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=spoken_in)
+    tokens = tokenizer.encode(("" if language in WITHOUT_SPACES else " ").join(one.texts))
+    frames = len(samples[_samples_of(one.times)]) // 160
+    if frames < 2 or one.end_s - one.start_s > LONGEST_HEARD_S or len(tokens) > MOST_TOKENS:
+        return one.timed([None] * len(one.texts))
     features = _features(model, samples, one.times)
-    tokenizer = Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language)
-    tokens = tokenizer.encode(" ".join(one.texts))
-    frames = min(len(samples[_samples_of(one.times)]) // 160, features.shape[-1])
+    frames = min(frames, features.shape[-1])
     found = model.find_alignment(tokenizer, [tokens], model.encode(features), frames)[0]
     parts = [(part["word"], one.start_s + float(part["start"]), one.start_s + float(part["end"])) for part in found]
     return one.timed(times_by_letters(one.texts, parts))
@@ -619,8 +633,8 @@ def transcribe_tracks(arguments: dict[str, Any], reporter: Reporter) -> dict[str
             samples = tracks.gated(_read_track(file), spans, RATE_HZ)
             found = _hear(ear, samples, language, arguments["hotwords"], reporter)
             words, engines = list(found.words), {**engines, **found.engines}
-            language = found.language  # the others speak what the first does
-            confidence = confidence or found.confidence
+            if words:  # the others speak what the first does who says anything
+                language, confidence = found.language, confidence or found.confidence
             warnings += [f"track {number}: {warning}" for warning in found.warnings]
         speech_s = sum(end_s - start_s for start_s, end_s in spans)
         heard.append(TrackHeard(words=tuple(words), speech_s=round(speech_s, 2), talk=spans))
@@ -632,7 +646,7 @@ def transcribe_tracks(arguments: dict[str, Any], reporter: Reporter) -> dict[str
         duration_s=duration_s,
         engines=engines,
         warnings=tuple(warnings),
-        language=language,
+        language=language,  # somebody spoke, so it is no longer auto
         confidence=confidence,
     ).model_dump()
 

@@ -33,6 +33,15 @@ def test_a_turn_that_is_doubtful_or_spoken_over_is_not_taken():
         assert clips[0].text == "five words are surely mine" and clips[0].audio is None
 
 
+def test_who_says_nothing_has_no_clip():
+    talk = transcript([("S1", "one two"), ("S2", "yes")])
+    silent = talk.turns[1].model_copy(update={"text": "", "words": ()})
+
+    clips = clips_of(talk.model_copy(update={"turns": (talk.turns[0], silent)}), None)
+
+    assert [one.speaker for one in clips] == ["S1"]
+
+
 def test_a_long_turn_is_cut():
     [clip] = clips_of(transcript([("S1", "word " * 100)]), None)
 

@@ -39,6 +39,13 @@ def test_more_letters_than_frames_cannot_be_placed():
     assert Letters(ALPHABET).times(emissions("ab"), []) is None
 
 
+def test_what_memory_would_not_hold_is_not_placed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ctc, "MOST_CELLS", 6)
+
+    assert Letters(ALPHABET).times(emissions("-ab"), ["ab"]) is not None
+    assert Letters(ALPHABET).times(emissions("-ab-"), ["ab"]) is None
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_the_path_is_the_most_probable_of_all(seed: int):
     """Against trying all of them: letters begin in any ascending frames, the sound may end before the frames do."""
@@ -46,7 +53,7 @@ def test_the_path_is_the_most_probable_of_all(seed: int):
     frames, count = int(random.integers(3, 8)), int(random.integers(1, 4))
     letters, blank = np.log(random.random((frames, count))), np.log(random.random(frames))
 
-    edges = forced_path(letters, blank)
+    edges = forced_path(letters, np.arange(count), blank)
 
     def score(begins: tuple[int, ...], until: int) -> float:
         own = sum(letters[frame, place] for place, frame in enumerate(begins))

@@ -11,7 +11,7 @@ import pytest
 from services.transcription import hosts
 from services.transcription import job as story
 from services.transcription.engine import SpeechEngine
-from services.transcription.hearing import Voice
+from services.transcription.hearing import Piece, Voice
 from services.transcription.roles import recognise_all
 from services.transcription.scoring import said, word_error_rate, word_role_accuracy, word_speaker_accuracy
 from services.transcription.settings import Limits
@@ -194,6 +194,33 @@ HUMANS = ("1688", "2033", "3080")
 
 def alternating(first: list[Path], second: list[Path]) -> list[Path]:
     return [path for pair in zip(first, second, strict=True) for path in pair]
+
+
+def test_words_that_people_wrote_get_times_whatever_they_wrote(engine, tmp_path):
+    """Right words, others, none that are spoken, far too many, in no time at all, beyond the end; and it goes on."""
+    path, job = tmp_path / "jfk.working.flac", FakeJob(tmp_path)
+    flac(shared_audio("jfk.flac"), path)
+    pieces = [
+        Piece(start_s=7.8, end_s=10.5, text="ask what you can do for your country."),
+        Piece(start_s=0.0, end_s=3.0, text="And so, my fellow Americans,"),
+        Piece(start_s=5.0, end_s=5.0, text="yeah."),
+        Piece(start_s=3.0, end_s=5.4, text="... -- !"),
+        Piece(start_s=5.0, end_s=8.0, text="what your country can do for you " * 100),
+        Piece(start_s=60.0, end_s=61.0, text="nobody says this"),
+    ]
+
+    found = engine.align(path, pieces, "en", job)
+    again = engine.align(path, pieces[:2], "auto", job)
+    unknown = engine.align(path, pieces[:2], "fil", job)
+
+    for piece, words in zip(pieces, found.pieces, strict=True):
+        assert [word.text for word in words] == piece.text.split()
+        assert all(piece.start_s <= word.start_s <= word.end_s <= piece.end_s for word in words)
+    assert found.pieces[1][-1].start_s == pytest.approx(1.6, abs=0.5), '"Americans" as heard'
+    assert any("less exact" in warning for warning in found.warnings)
+    before, after = ([word.start_s for words in one.pieces[:2] for word in words] for one in (found, again))
+    assert after == pytest.approx(before, abs=0.1) and not again.warnings  # pocketsphinx adapts to what it has heard
+    assert [len(words) for words in unknown.pieces] == [8, 5] and unknown.aligner == "whisper"
 
 
 @pytest.mark.parametrize(
