@@ -27,8 +27,9 @@ from shared.engines import Watch
 from shared.errors import BadInputError, DiaryError
 from shared.hub import open_hub
 from shared.model_command import Line
-from shared.schemas import Blob, Lineage, Record, Recording, Show, Transcript
+from shared.schemas import Blob, Lineage, Record, Recording, Show, Transcript, Turn
 from shared.service import open_lease
+from shared.spoken import words_of
 from shared.store import file_sha256
 from shared.version import VERSION
 
@@ -45,6 +46,9 @@ rtf                    seconds of work per second of audio; loading the models i
 A .json reference is {"turns": [{"speaker", "text", "start_s", "end_s"}, ...]}. Its times may be left out: then a .rttm
 of the same name beside it tells them, or there is no DER. A .rttm has no words: it gives DER alone.
 """
+
+
+PAUSE_S = 1.5  # a longer one within a turn is no speech; shorter ones references count as speech too
 
 
 class MeasuringEngine(Engine, Protocol):
@@ -106,8 +110,7 @@ def compare(reference: Reference, trial: Trial, engine: MeasuringEngine, job: Wa
         wer = word_error_rate([word for word, _ in truth], [word for word, _ in found])
         accuracy = word_speaker_accuracy(truth, found)
     if reference.talk:
-        talk = [(turn.start_s, turn.end_s, turn.speaker) for turn in turns]
-        der = engine.diarisation_error(reference.talk, talk, trial.duration_s, job)
+        der = engine.diarisation_error(reference.talk, talk_of(turns), trial.duration_s, job)
     return Measured(
         wer=_rounded(wer),
         der=_rounded(der),
@@ -145,6 +148,21 @@ def hear(working: Path, speakers: int, language: str, engine: MeasuringEngine, j
     transcript = machine_transcript(sha256[:12], show, recording, heard, voices, None, lineage, Limits())
     notes = (*heard.warnings, *voices.warnings)
     return Trial(transcript, heard.language, heard.duration_s, took_s, notes)
+
+
+def talk_of(turns: Sequence[Turn]) -> list[Talk]:
+    """Who speaks when: a turn without its pauses, which are no speech and may be long."""
+    found: list[Talk] = []
+    for turn in turns:
+        first, *others = words_of(turn)
+        start_s, end_s = first.start_s, first.end_s
+        for word in others:
+            if word.start_s - end_s > PAUSE_S:
+                found.append((start_s, end_s, turn.speaker))
+                start_s = word.start_s
+            end_s = max(end_s, word.end_s)
+        found.append((start_s, end_s, turn.speaker))
+    return found
 
 
 def said_in(turns: Sequence[tuple[str, str]], language: str, engine: MeasuringEngine, job: Watch) -> list[Said]:

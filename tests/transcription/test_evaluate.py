@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.evaluate import Measured, compare, evaluate, main, table
+from services.transcription.evaluate import Measured, compare, evaluate, main, table, talk_of
 from services.transcription.reference import Reference
 from shared.errors import BadInputError
+from shared.schemas import Role, Turn, Word
 from tests.fakes import SPOKEN_LINES, FakeJob, MeasuredSpeechEngine
 
 NAMES = ("Kenna", "Lisa")
@@ -75,6 +76,20 @@ def test_the_table_says_what_the_figures_mean(job):
     assert "asr: scripted" in lines
     with_words = compare(Reference(said=SAID), trial, MeasuredSpeechEngine(), job)
     assert "0.0 %  normalised by Whisper's English normaliser" in table(with_words, trial)
+
+
+def test_pauses_within_a_turn_are_no_speech():
+    words = [(0.0, 1.0), (1.4, 2.0), (20.0, 21.0)]
+    turn = Turn(
+        speaker="S1",
+        role=Role.HOST,
+        start_s=0.0,
+        end_s=21.0,
+        text="a b c",
+        words=tuple(Word(text="a", start_s=start_s, end_s=end_s) for start_s, end_s in words),
+    )
+
+    assert talk_of([turn]) == [(0.0, 2.0, "S1"), (20.0, 21.0, "S1")]
 
 
 @pytest.mark.parametrize(
