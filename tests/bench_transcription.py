@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
             "recordings": len(paths),
             "audio_s": round(sum(seconds_of(path) for path in paths), 1),
             "compute": compute(paths, references, asked.rounds, Path(folder)),
-            "total": total(paths, Path(folder)),
+            "total": total(paths, asked.rounds, Path(folder)),
             "memory": memory(paths, asked.jobs, Path(folder)),
         }
     print_table(found)
@@ -192,8 +192,25 @@ def error_rate(texts: dict[Path, str], references: dict[Path, list[str]]) -> flo
     return round(wrong / sum(words.values()), 4)
 
 
-def total(paths: list[Path], folder: Path) -> dict[str, float]:
+def total(paths: list[Path], rounds: int, folder: Path) -> dict[str, float]:
     """Seconds for all recordings with everything that has to be loaded: one warm child, and a command for each."""
+    ours: list[tuple[float, float]] = []
+    theirs: list[dict[Path, float]] = []
+    for _ in range(rounds):
+        ours.append(one_child(paths, folder))
+        theirs.append({path: one_command(path, folder) for path in paths})
+    our_s, whole_s = min(ours)
+    their_s = best(theirs)
+    return {
+        "ours_s": round(our_s, 2),
+        "whisperx_s": round(their_s, 2),
+        "ratio": round(their_s / our_s, 3),
+        "ours_with_word_times_s": round(whole_s, 2),
+    }
+
+
+def one_child(paths: list[Path], folder: Path) -> tuple[float, float]:
+    """Seconds from the child's start to the last word without the times of words, and with them."""
     job = StagedJob(folder)
     began = time.monotonic()
     with speech_engine(folder) as engine:
@@ -201,17 +218,14 @@ def total(paths: list[Path], folder: Path) -> dict[str, float]:
             engine.transcribe(path, "en", job)
         job.progress("done")
         whole_s = time.monotonic() - began
-    our_s = whole_s - job.stage_s.get("timing words", 0.0)
+    return whole_s - job.stage_s.get("timing words", 0.0), whole_s
+
+
+def one_command(path: Path, folder: Path) -> float:
+    called = [str(PYTHON), *command(path, folder)]
     began = time.monotonic()
-    for path in paths:
-        subprocess.run([str(PYTHON), *command(path, folder)], check=True, env=with_ffmpeg(folder), capture_output=True)
-    their_s = time.monotonic() - began
-    return {
-        "ours_s": round(our_s, 2),
-        "whisperx_s": round(their_s, 2),
-        "ratio": round(their_s / our_s, 3),
-        "ours_with_word_times_s": round(whole_s, 2),
-    }
+    subprocess.run(called, check=True, env=with_ffmpeg(folder), capture_output=True)
+    return time.monotonic() - began
 
 
 def command(path: Path, folder: Path) -> list[str]:
