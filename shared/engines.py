@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from shared import errors
 from shared.errors import DiaryError, EngineFailedError, NoSpaceError
@@ -52,7 +52,13 @@ class Watch(Protocol):
         ...
 
     def progress(
-        self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = ""
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
     ) -> None: ...
 
 
@@ -268,7 +274,7 @@ class PipeEngine(EngineProcess):
             if "result" in message:
                 return message["result"]
             if "error" in message:
-                raise _as_error(message["error"])
+                raise as_error(message["error"])
             if "progress" in message:
                 job.progress(**message["progress"])
             elif on_event is not None:
@@ -321,7 +327,8 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _as_error(problem: dict[str, Any]) -> DiaryError:
+def as_error(problem: dict[str, Any]) -> DiaryError:
+    """The error that a child told us of."""
     kind = getattr(errors, problem["kind"], None)
     if isinstance(kind, type) and issubclass(kind, DiaryError):
         error = kind.__new__(kind, problem["message"])
@@ -341,8 +348,17 @@ class Reporter:
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self._send = send
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
-        self._send({"progress": {"stage": stage, "done": done, "total": total, "unit": unit, "note": note}})
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
+        progress = {"stage": stage, "done": done, "total": total, "unit": unit, "note": note}
+        self._send({"progress": {**progress, **({"figures": dict(figures)} if figures else {})}})
 
     def event(self, **event: Any) -> None:
         self._send({"event": event})
@@ -353,8 +369,7 @@ Operation = Callable[[dict[str, Any], Reporter], dict[str, Any]]
 
 def serve(operations: Mapping[str, Operation]) -> None:
     """Answer requests until stdin closes. Prints of libraries go to stderr: stdout belongs to the protocol."""
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    answers = private_stdout()
 
     for line in sys.stdin.buffer:
         request = json.loads(line)
@@ -364,10 +379,18 @@ def serve(operations: Mapping[str, Operation]) -> None:
 
         os.environ["DIARY_TRACE_ID"] = request["trace_id"]
         print(json.dumps({"op": request["op"], "trace_id": request["trace_id"]}), file=sys.stderr, flush=True)
-        send(_run(operations, request, Reporter(send)))
+        send(answer(operations, request, Reporter(send)))
 
 
-def _run(operations: Mapping[str, Operation], request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+def private_stdout() -> BinaryIO:
+    """What was stdout, for us alone; what libraries print goes to stderr from now on."""
+    own = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return own
+
+
+def answer(operations: Mapping[str, Operation], request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """`result` or `error` of the operation that is asked for."""
     try:
         return {"result": operations[request["op"]](request["arguments"], reporter)}
     except Exception as error:  # noqa: BLE001 - this is the far side's job runner

@@ -96,6 +96,12 @@ class EngineFailedError(DiaryError):
     retryable = True
 
 
+class OutOfMemoryError(DiaryError):
+    """The device's memory does not hold the work as it is set up; with leaner settings it may."""
+
+    status = 507
+
+
 class EngineRefusedError(DiaryError):
     """The engine works but will not do this, e.g. an adapter that does not change the output."""
 

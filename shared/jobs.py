@@ -17,7 +17,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -92,7 +92,13 @@ class JobContext(Protocol):
         ...
 
     def progress(
-        self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = ""
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
     ) -> None: ...
 
     def step(self, name: str, work: Callable[[], T]) -> T:
@@ -165,14 +171,22 @@ class RunningJob:
         if self.cancelled.is_set():
             raise JobCancelledError(f"job {self.id} was cancelled")
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         if done > self.furthest.get(stage, 0.0):
             self.furthest[stage], self.new_ground = done, True
         eta_s = self.pace.eta_s(stage, done, total, time.monotonic())
         try:
-            self.jobs.board.post(
-                self.id, Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note)
-            )
+            live = dict(figures or {})
+            now = Progress(stage=stage, done=done, total=total, unit=unit, eta_s=eta_s, note=note, figures=live)
+            self.jobs.board.post(self.id, now)
         except sa.exc.SQLAlchemyError as error:  # telling is a courtesy: the work goes on without it
             log.warning("progress could not be stored: %s", type(error).__name__)
 

@@ -285,6 +285,11 @@ def adapters(slug: str) -> str:
     return f"shows/{_part(slug)}/adapters/"
 
 
+def adapters_of_run(slug: str, run_number: int) -> str:
+    """What the key of a run's adapter begins with, whichever of its steps was kept."""
+    return f"{adapters(slug)}{adapter_name(slug, run_number, 0).removesuffix('0')}"
+
+
 def adapter(slug: str, name: str) -> str:
     return f"{adapters(slug)}{_part(name)}.json"
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,15 @@ class Line:
     def check(self) -> None:
         pass
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         eta_s = self._pace.eta_s(stage, done, total, time.monotonic())
         amount = f" {done:.2f}/{total:.2f} {unit}" if total else ""
         left = f", {_minutes(eta_s)} left" if eta_s else ""

@@ -115,6 +115,19 @@ def catalogue() -> tuple[HubModel, ...]:
     return (WHISPER, ALIGNER, CHAT)
 
 
+# What models say of themselves that they write; of others nobody knows, and no language is refused.
+LANGUAGES = {
+    "SmolLM2": frozenset({"en"}),
+    "Mistral-7B": frozenset({"en", "fr", "de", "es", "it", "pt", "nl"}),
+    "Llama-3": frozenset({"en", "de", "fr", "it", "pt", "hi", "es", "th"}),
+}
+
+
+def languages_of(name: str) -> frozenset[str] | None:
+    """ISO 639 codes of the languages that a base model writes; None: unknown."""
+    return next((languages for part, languages in LANGUAGES.items() if part.lower() in name.lower()), None)
+
+
 def parse_model(spec: str, files: tuple[str, ...] = CHAT_FILES) -> HubModel | None:
     """The model that `owner/name@commit` names, or the bare name of one in the catalogue; None for anything else.
 

@@ -17,8 +17,14 @@ def edited(store: Store, recording: Recording) -> Recording:
     edits = edits_of(store, recording.show, recording.id)
     if edits is None:
         return recording
-    changed = {name: getattr(edits, name) for name in RecordingChanges.model_fields}
+    changed = {name: getattr(edits, name) for name in RecordingChanges.model_fields if name in Recording.model_fields}
     return recording.model_copy(update={name: value for name, value in changed.items() if value is not None})
+
+
+def facts_of(store: Store, show: str, recording_id: str) -> tuple[str, ...]:
+    """What a person said of the guest, a sentence each: it stands in the header of every training example."""
+    edits = edits_of(store, show, recording_id)
+    return (edits.facts if edits else None) or ()
 
 
 def edits_of(store: Store, show: str, recording_id: str) -> RecordingEdits | None:

@@ -3,10 +3,7 @@
 Each piece (header, content, end of a turn) is tokenised on its own and the ids are joined: the ids of a conversation
 up to some turn are a prefix of the ids of the whole, whoever asks. Markers are single special tokens of the base model,
 put in by id; the same characters inside a text are spread out ("[/INST]" -> "[ /INST]") and never become a marker.
-
-    chatml    <|im_start|>user\\n HOST <|im_end|>\\n <|im_start|>assistant\\n GUEST <|im_end|>\\n        (SmolLM2, Qwen)
-    mistral   <s> [INST] SYSTEM\\n\\n HOST [/INST] GUEST </s> [INST] ...                      (v0.3: markers are tokens)
-    llama3    <|begin_of_text|> <|start_header_id|>user<|end_header_id|>\\n\\n HOST <|eot_id|> ...
+How each family writes is in shared/families.py.
 """
 
 from __future__ import annotations
@@ -14,79 +11,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from shared.errors import BadInputError
+from shared.families import (
+    FAMILIES,
+    MARKERS,
+    Family,
+    LossOn,
+    Piece,
+    Speaking,
+    demand_order,
+    header_pieces,
+    pattern_of,
+    spread_out,
+)
 from shared.schemas import Message
 
-Speaking = Literal["host", "guest"]
-LossOn = Literal["both", "guest", "host"]
-Piece = str  # a marker of the family (put in by id), or plain text (tokenised)
-
 BEGINNING, END = 0.2, 0.8  # shares of an episode
-
-
-@dataclass(frozen=True)
-class Family:
-    """How a kind of model writes a conversation. Pieces that are in `markers` are special tokens.
-
-    `end` is what the speaker itself says to end its turn (supervised, stops generation); `after` follows it unlearnt.
-    """
-
-    name: str
-    works_for: str
-    markers: tuple[str, ...]
-    start: tuple[Piece, ...]
-    header: dict[str, tuple[Piece, ...]]
-    end: dict[str, str]
-    after: dict[str, tuple[Piece, ...]] = field(default_factory=dict)
-    system_in_host: bool = False
-    """System text stands inside the first host turn, behind its header."""
-
-
-FAMILIES = (
-    Family(
-        name="chatml",
-        works_for="SmolLM2, Qwen",
-        markers=("<|im_start|>", "<|im_end|>"),
-        start=(),
-        header={
-            "system": ("<|im_start|>", "system\n"),
-            "host": ("<|im_start|>", "user\n"),
-            "guest": ("<|im_start|>", "assistant\n"),
-        },
-        end={"system": "<|im_end|>", "host": "<|im_end|>", "guest": "<|im_end|>"},
-        after={"system": ("\n",), "host": ("\n",), "guest": ("\n",)},
-    ),
-    Family(
-        name="llama3",
-        works_for="Llama 3",
-        markers=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"),
-        start=("<|begin_of_text|>",),
-        header={
-            "system": ("<|start_header_id|>", "system", "<|end_header_id|>", "\n\n"),
-            "host": ("<|start_header_id|>", "user", "<|end_header_id|>", "\n\n"),
-            "guest": ("<|start_header_id|>", "assistant", "<|end_header_id|>", "\n\n"),
-        },
-        end={"system": "<|eot_id|>", "host": "<|eot_id|>", "guest": "<|eot_id|>"},
-    ),
-    Family(
-        name="mistral",
-        works_for="Mistral v0.3 and later",
-        markers=("[INST]", "[/INST]", "<s>", "</s>"),
-        start=("<s>",),
-        header={"host": ("[INST]",), "guest": ()},
-        end={"host": "[/INST]", "guest": "</s>"},
-        system_in_host=True,
-    ),
-)
-
-_MARKERS = (*(marker for family in FAMILIES for marker in family.markers), "<|endoftext|>", "<|end_of_text|>")
 
 
 @dataclass(frozen=True)
@@ -112,7 +59,7 @@ class Renderer:
         messages   one system message at most, first; then host and guest by turns, the host first
         raises     BadInputError for any other order or an empty text
         """
-        _check_order(messages)
+        demand_order(messages)
         rendered = Rendered([], [])
         self._add(rendered, self._pieces(self._family.start), False)
         for index, message in enumerate(messages):
@@ -146,7 +93,7 @@ class Renderer:
 
     def stop_ids(self, role: Speaking) -> list[int]:
         """Tokens that end a turn of this role: its own end first, then all others (the model lost the thread)."""
-        extra = (self._tokenizer.token_to_id(marker) for marker in _MARKERS)
+        extra = (self._tokenizer.token_to_id(marker) for marker in MARKERS)
         others = [*self._ids.values(), *(token for token in extra if token is not None)]
         return list(dict.fromkeys([*self.end(role), *others]))
 
@@ -160,22 +107,12 @@ class Renderer:
 
     def clean(self, text: str) -> str:
         """The text as it is rendered: stripped, and markers in it spread out so that a reader sees it."""
-        text = text.strip()
-        while (spread := self._marker.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)) != text:
-            text = spread
-        return text
+        return spread_out(text, self._marker)
 
     # ---- pieces --------------------------------------------------------------------------------------------------
 
     def _head(self, messages: Sequence[Message], index: int) -> list[int]:
-        """Header ids of a turn; a system text that is part of the first host turn has that turn's header before it."""
-        role = messages[index].role
-        if self._family.system_in_host:
-            if role == "system":
-                role = "host"
-            elif index == 1 and messages[0].role == "system":
-                return []
-        return self._pieces(self._family.header[role])
+        return self._pieces(header_pieces(self._family, messages, index))
 
     def _pieces(self, pieces: Sequence[Piece]) -> list[int]:
         return [token for piece in pieces for token in self._piece(piece)]
@@ -205,8 +142,7 @@ class Renderer:
         """Every marker of any family and every special token of this model, in any case."""
         added = self._tokenizer.get_added_tokens_decoder().values()
         special = {entry.content for entry in added if entry.special or entry.content[:1] in ("<", "[")}
-        texts = sorted({text for text in special | set(_MARKERS) if len(text.strip()) > 1}, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, texts)), re.IGNORECASE)
+        return pattern_of({text for text in special | set(MARKERS) if len(text.strip()) > 1})
 
 
 def renderer_for(model_dir: Path) -> Renderer:
@@ -225,9 +161,14 @@ def renderer_for(model_dir: Path) -> Renderer:
 
 def _family_of(tokenizer: Tokenizer, template: str, name: str) -> Family:
     """The family all of whose markers are tokens of this model, and whose turns its own chat template writes."""
+    if not template:
+        raise BadInputError(
+            f"{name} has no chat template: it was never taught to talk by turns. Choose a chat model, whose name often "
+            "ends with Instruct, or give its folder a chat_template.jinja"
+        )
     for family in FAMILIES:
         complete = len(_marker_ids(tokenizer, family)) == len(family.markers)
-        if complete and (not template or family.markers[0] in template):
+        if complete and family.markers[0] in template:
             return family
     known = "; ".join(f"{family.name} ({family.works_for})" for family in FAMILIES)
     raise BadInputError(f"{name} is of no model family that works here; choose a chat model of one of these: {known}")
@@ -245,17 +186,6 @@ def _chat_template(model_dir: Path) -> str:
     config = model_dir / "tokenizer_config.json"
     template: Any = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
     return template if isinstance(template, str) else json.dumps(template or "")[1:-1]
-
-
-def _check_order(messages: Sequence[Message]) -> None:
-    turns = [message.role for message in messages]
-    if turns[:1] == ["system"]:
-        turns = turns[1:]
-    expected = ["host", "guest"] * len(turns)
-    if turns != expected[: len(turns)]:
-        raise BadInputError(
-            "turns must go host, guest, host, ... after one system message at most; merge neighbours first"
-        )
 
 
 # ---- the header ----------------------------------------------------------------------------------------------------

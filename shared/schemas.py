@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, get_args
@@ -157,6 +158,9 @@ class RecordingChanges(Record):
 
     title: ShortText | None = None
     guest: ShortText | None = None
+    facts: tuple[ShortText, ...] | None = Field(
+        default=None, max_length=20, description="of the guest, one sentence each: they stand in the training header"
+    )
     excluded_spans: tuple[ExcludedSpan, ...] | None = None
 
 
@@ -441,7 +445,22 @@ class LeftOut(Record):
 
 class DatasetOptions(Record):
     recordings: tuple[str, ...] = Field(default=(), description="all of the show's transcripts when empty")
-    max_length: int = Field(default=512, ge=128, le=131072, description="tokens per example, at most")
+    revisions: dict[str, str] = Field(
+        default={}, description="transcript revision by recording; the current one where none is named"
+    )
+    min_state: TranscriptState = Field(
+        default=TranscriptState.MACHINE, description="leave out transcripts that people have checked less"
+    )
+    max_doubt: float = Field(
+        default=0.85, ge=0, le=1, description="leave out turns that are doubted more and that nobody has settled"
+    )
+    fillers: Literal["keep", "drop"] = Field(default="keep", description="ums and uhs")
+    max_length: int | None = Field(
+        default=None,
+        ge=128,
+        le=131072,
+        description="tokens per example, at most; unset: what the trainer's device has room for",
+    )
     eval_guests: int = Field(default=1, ge=1, description="guests kept out of training")
     loss_on: Literal["both", "guest", "host"] = "both"
 
@@ -450,8 +469,91 @@ class DatasetRequest(DatasetOptions):
     show: Slug
 
 
+class Included(Record):
+    """What a recording gave to a dataset. `talk_s` is the time of the turns that are in, `words` their words."""
+
+    recording: str
+    transcript: str
+    guest: str
+    state: TranscriptState
+    held_out: bool
+    examples: int
+    tokens: int
+    words: int
+    talk_s: float
+
+
+class LeftOutTotal(Record):
+    """Words left out for one reason, over all recordings that it holds for."""
+
+    reason: str
+    words: int
+    recordings: int
+
+
+class Leak(Record):
+    """How much of what was left out is in the examples all the same: `found` of `grams` different runs of 8 words.
+
+    A trailer is often cut from the very interview; an advert never is.
+    """
+
+    reason: str
+    grams: int
+    found: int
+
+
+class Estimate(Record):
+    """What training would take, from shapes and typical speeds: before anything was measured.
+
+    method      LoRA on weights in bf16 or fp32, or QLoRA: on weights in 4 bits (nf4)
+    recompute   activations are computed again in the backward pass, to save memory
+    hours       of all epochs
+    """
+
+    device: str
+    device_gb: float
+    method: Literal["LoRA bf16", "LoRA fp32", "QLoRA nf4"]
+    recompute: bool
+    memory_gb: float
+    tokens_per_s: float
+    epochs: float
+    hours: float
+
+
+class DatasetReport(Record):
+    """What is in a dataset, what is not, and whether it is enough.
+
+    hours            of talk
+    left_out         the most words first
+    leaks            of spans that were left out
+    backchannels     short words of a listener ("mhm") that were folded into the turn around them
+    fill             mean share of max_length that holds tokens, once examples are packed
+    enough           no: too little to learn a manner from; little: it will be seen, and no more
+    advice           sentences for a person, what to do next among them
+    """
+
+    recordings: tuple[Included, ...]
+    hours: float
+    words: int
+    guests: int
+    examples: int
+    tokens: int
+    supervised_share: float
+    fill: float
+    words_left_out: int
+    left_out: tuple[LeftOutTotal, ...]
+    leaks: tuple[Leak, ...]
+    backchannels: int
+    fillers: int
+    enough: Literal["no", "little", "yes"]
+    advice: tuple[str, ...]
+    estimate: Estimate | None = None
+
+
 class Dataset(Record):
-    schema_version: Literal[1] = 1
+    """`family` names how the base model writes a conversation (shared/render.py); schema 1 has no report."""
+
+    schema_version: Literal[1, 2] = 2
     id: str
     show: Slug
     host: str
@@ -469,6 +571,8 @@ class Dataset(Record):
     loss_on: Literal["both", "guest", "host"]
     base_model: str
     base_revision: str
+    family: str | None = None
+    report: DatasetReport | None = None
     source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
     lineage: Lineage
 
@@ -488,14 +592,33 @@ class DatasetResult(Record):
 
 
 class TrainOptions(Record):
-    steps: int = Field(default=16, ge=1, le=100_000)
-    examples_per_step: int = Field(default=2, ge=1, le=512, description="packs, where short examples are packed")
+    steps: int | None = Field(default=None, ge=1, le=100_000, description="unset: as many as `epochs` take")
+    epochs: float = Field(default=3.0, gt=0, le=20, description="times that each example is seen, at most")
+    examples_per_step: int | None = Field(
+        default=None, ge=1, le=512, description="packs, where short examples are packed; unset: 2, or one per GPU"
+    )
     packing: bool = Field(default=True, description="put whole examples beside each other while they fit")
-    learning_rate: float = Field(default=1e-3, gt=0, lt=1)
+    learning_rate: float | None = Field(
+        default=None, gt=0, lt=1, description="unset: 2e-4, for base models under a billion parameters 1e-3"
+    )
     lora_rank: int = Field(default=16, ge=1, le=256)
     lora_alpha: int = Field(default=32, ge=1)
     last_layers: int | None = Field(default=None, ge=1, description="adapt the last N layers only; unset: all on a GPU")
-    checkpoint_every: int = Field(default=8, ge=1)
+    quantisation: Literal["auto", "none", "nf4"] = Field(
+        default="auto", description="base model in 4 bits (QLoRA); auto: where it would not fit otherwise"
+    )
+    gpus: int | None = Field(default=None, ge=1, le=64, description="unset: all that the trainer sees")
+    checkpoint_every: int | None = Field(
+        default=None, ge=1, description="steps; unset: four times in the run, and every 50 steps at least"
+    )
+    keep_last: int = Field(default=2, ge=1, description="checkpoints kept for going on, beside the best one")
+    patience: int = Field(
+        default=3, ge=0, description="stop after so many checkpoints in a row without a lower held-out loss; 0: never"
+    )
+    memorisation_limit: float = Field(
+        default=0.1, ge=0, le=1, description="highest share of recited 13-grams that the best checkpoint may have"
+    )
+    continue_from: str | None = Field(default=None, description="adapter of the show to go on from")
     seed: int = 42
 
 
@@ -504,18 +627,89 @@ class TrainRequest(TrainOptions):
     dataset: str
 
 
+class GuestLoss(Record):
+    """Mean loss per supervised token of a held-out guest's examples."""
+
+    guest: str
+    loss: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(min(self.loss, 100.0))
+
+
+class SampleTurn(Record):
+    """What a checkpoint says next in a held-out interview, in the role that is next."""
+
+    role: Literal["host", "guest"]
+    text: str
+
+
+class Judged(Record):
+    """What was found out about a checkpoint.
+
+    guests         held-out guests, by name
+    recited        share of the 13-grams it writes, prompted with openings of training examples, that one training
+                   recording has
+    longest_recited_words   the longest run of words that it takes from one
+    """
+
+    guests: tuple[GuestLoss, ...]
+    recited: float
+    longest_recited_words: int
+    samples: tuple[SampleTurn, ...] = ()
+
+
 class MetricPoint(Record):
+    """Figures of a step; `judged` and `eval_loss` where a checkpoint was made. Step 0 is before any training."""
+
     step: int
     tokens: int
     train_loss: float | None = None
     eval_loss: float | None = None
     seconds: float = 0.0
+    memory_gb: float | None = None
+    judged: Judged | None = None
+
+
+class Run(Record):
+    """Who a run number belongs to, and what it is to learn."""
+
+    schema_version: Literal[1, 2] = 2
+    number: int
+    job: str
+    request: TrainRequest
+    claimed_at: datetime | None = None
+
+
+class Checkpoint(Record):
+    """State of a run after a step: adapter, optimizer, scheduler, random numbers, and the figures up to here.
+
+    For the trainer alone; others read the adapter, which is safetensors only.
+    """
+
+    schema_version: Literal[1, 2] = 2
+    show: Slug
+    run: int
+    step: int
+    job: str
+    dataset: str
+    files: dict[str, Blob]
+    metrics: tuple[MetricPoint, ...]
 
 
 class Adapter(Record):
-    """LoRA weights of one checkpoint as a Hugging Face PEFT folder, under an immutable name such as `doac.r3.c240`."""
+    """LoRA weights of one checkpoint as a Hugging Face PEFT folder, under an immutable name such as `doac.r3.c240`.
 
-    schema_version: Literal[1] = 1
+    eval_loss_before   of the base model, also where another adapter was gone on from
+    eval_loss_after    of this checkpoint
+    step, steps        of the checkpoint that was kept, and how many the run made
+    base_judged        the base model's figures on the same questions
+    parent             the adapter that training went on from
+    """
+
+    schema_version: Literal[1, 2] = 2
     name: str
     show: Slug
     dataset: str
@@ -526,9 +720,19 @@ class Adapter(Record):
     target_modules: tuple[str, ...]
     eval_loss_before: float
     eval_loss_after: float
+    step: int | None = None
+    steps: int | None = None
     metrics: tuple[MetricPoint, ...]
+    base_judged: Judged | None = None
+    parent: str | None = None
+    warnings: tuple[str, ...] = ()
     source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
     lineage: Lineage
+
+    @property
+    def judged(self) -> Judged | None:
+        """The figures of the checkpoint that was kept."""
+        return next((point.judged for point in self.metrics if point.step == self.step), None)
 
 
 class TrainResult(Record):
@@ -536,6 +740,9 @@ class TrainResult(Record):
     key: str
     eval_loss_before: float
     eval_loss_after: float
+    step: int | None = None
+    recited: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 # ---- episode -----------------------------------------------------------------------------------------------------
@@ -684,6 +891,7 @@ class Progress(Record):
     unit: str = ""
     eta_s: float | None = None
     note: str = ""
+    figures: dict[str, float] = Field(default={}, description="live figures: loss, tokens_per_s, memory_gb, ...")
 
 
 class Problem(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -232,7 +232,15 @@ class _Attempt:
         if self.stopping.is_set():
             raise JobCancelledError("the service stops")
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         if stage.startswith("starting "):
             return  # of the child: what it does is the news
         eta_s = self.pace.eta_s(stage, done, total, time.monotonic())

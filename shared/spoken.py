@@ -13,6 +13,8 @@ Times = tuple[float, float]
 
 UNNAMED = "Unnamed"
 ANONYMOUS = re.compile(rf"{UNNAMED}|S\d+|speaker[ _]?\d+", re.IGNORECASE)
+FILLERS = {"um", "umm", "uh", "uhh", "uhm", "er", "erm", "hmm", "mm", "mhm"}
+_LETTERS = re.compile(r"[^a-z]+")
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,8 @@ def timed_words(texts: Sequence[str], times: Sequence[Times | None], start_s: fl
             words.append(Word(text=text, start_s=round(begin_s, 3), end_s=round(begin_s + share_s, 3)))
         index = after
     return words
+
+
+def is_filler(text: str) -> bool:
+    """Sounds that are no words in any sentence; "like" and "you know" may be, and stay."""
+    return _LETTERS.sub("", text.lower()) in FILLERS

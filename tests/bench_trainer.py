@@ -2,6 +2,8 @@
 
     python -m tests.bench_trainer cpu [--max-length 4096] [--layers 2]
     python -m tests.bench_trainer gpu [--length 8192] [--steps 3]
+    python -m tests.bench_trainer memory
+    python -m tests.bench_trainer whole --tokenizer DIR [--left-gb 45]
 
 Run by the trainer's own Python. `cpu`: a made-up show of interviews becomes examples of up to max_length tokens; how
 many tokens of its packs are talk, and how many are learnt. Then real steps on some, with the base model's shapes and
@@ -13,12 +15,21 @@ full packs of one example, and of four. Operations are 4 N per token for the N w
 their gradients are not computed (forward 2 N, backward through them 2 N), 6 N where activations are computed again; and
 those of causal attention: 6 L S H per token, 8 with computing again, for L layers of width H and examples of S tokens.
 They are compared with what a bf16 matrix product reaches on the same card in the same run.
+
+`memory`: peak memory and speed of rows of 4,096 to 32,768 tokens, of the same model whole and in 4 bits, beside what
+services/trainer/sizes.py expects: the presets rest on it.
+
+`whole`: a whole run of the trainer's engine on the same shape, judgements included, on a GPU most of whose memory is
+somebody else's: it goes on with leaner settings when a row is too long. DIR is a folder of the packaged base model, for
+its tokenizer.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -30,9 +41,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PreTrainedTokenizerFast
 
-from services.trainer.engine import attention, sft_trainer
+from services.trainer.course import course_of, leaner
+from services.trainer.dataset import Frame, Source, build_examples, encode
+from services.trainer.engine import TrainingEngine, attention, load_base, sft_trainer
 from services.trainer.packing import IGNORED, filling, pack
-from shared.schemas import HostMethod, Role, TrainOptions, Turn
+from services.trainer.plan import Course, Plan
+from services.trainer.settings import Settings
+from services.trainer.sizes import lora_parameters, shapes_of, training_gb
+from shared.errors import OutOfMemoryError
+from shared.models import Base, name_folder, read_base
+from shared.render import renderer_for
+from shared.schemas import Example, HostMethod, Role, TrainOptions, TrainRequest, Turn
 
 LEAST_FILL = 0.95
 TALK = "so what did you learn when they told you that nobody would come back to see it again"
@@ -56,10 +75,20 @@ def main(arguments: Sequence[str]) -> int:
     gpu = kinds.add_parser("gpu")
     gpu.add_argument("--length", type=int, default=8192)
     gpu.add_argument("--steps", type=int, default=3)
+    kinds.add_parser("memory")
+    whole = kinds.add_parser("whole")
+    whole.add_argument("--tokenizer", type=Path, required=True)
+    whole.add_argument("--left-gb", type=float, default=45.0)
     asked = options.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-trainer-") as folder:
         if asked.kind == "gpu":
             print(json.dumps(on_gpu(asked.length, asked.steps, Path(folder))))
+            return 0
+        if asked.kind == "memory":
+            print(json.dumps(memory_table(Path(folder))))
+            return 0
+        if asked.kind == "whole":
+            print(json.dumps(whole_run(asked.tokenizer, asked.left_gb, Path(folder))))
             return 0
         found = on_cpu(asked.max_length, asked.layers, asked.recordings, Path(folder))
     print(json.dumps(found))
@@ -95,12 +124,12 @@ def on_cpu(max_length: int, layers: int, recordings: int, folder: Path) -> dict[
 
 
 def made_up_rows(base: Path, max_length: int, recordings: int) -> Rows:
-    """Examples of interviews of 8 to 60 minutes, so that the last piece of each is short."""
-    from services.trainer.dataset import Frame, Source, build_examples, encode
-    from shared.render import renderer_for
+    return encode(made_up_examples(base, max_length, recordings), renderer_for(base), max_length, "both")
 
+
+def made_up_examples(base: Path, max_length: int, recordings: int) -> list[Example]:
+    """Examples of interviews of 8 to 60 minutes, so that the last piece of each is short."""
     random = np.random.default_rng(7)
-    renderer = renderer_for(base)
     words = np.array(TALK.split())
     sources = []
     for number in range(recordings):
@@ -113,8 +142,8 @@ def made_up_rows(base: Path, max_length: int, recordings: int) -> Rows:
                 text = " ".join(random.choice(words, length))
                 turns.append(Turn(speaker=speaker, role=role, start_s=0, end_s=1, text=text))
         sources.append(Source(f"r{number}", "rev", f"Talk {number}", f"Guest {number}", HostMethod.SET, tuple(turns)))
-    built = build_examples(sources, Frame("A Made-up Show", "Ann Host", max_length, "both"), renderer)
-    return encode(built.examples, renderer, max_length, "both")
+    frame = Frame("A Made-up Show", "Ann Host", max_length, "both")
+    return build_examples(sources, frame, renderer_for(base)).examples
 
 
 def padded_rows(rows: Rows, max_length: int) -> Rows:
@@ -133,9 +162,27 @@ def row_s(config: Any, rows: Rows, folder: Path) -> float:
     torch.set_num_threads(2)
     way = attention(config.to_dict(), cuda=False) if "seq_lengths" in rows[0] else "sdpa"
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=way)
-    request = TrainOptions(steps=len(rows), examples_per_step=1)
+    request = TrainOptions()
     layers, words = list(range(config.num_hidden_layers)), tokenizer(config.vocab_size)
-    return step_s(sft_trainer(request, model, words, rows, rows, layers, folder, cuda=False), warm_up=1)
+    course = course_for(rows, len(rows), recompute=False)
+    return step_s(sft_trainer(request, course, model, words, rows, layers, folder, cuda=False), warm_up=1)
+
+
+def course_for(rows: Rows, steps: int, *, recompute: bool, quantised: bool = False) -> Course:
+    """A row a step, and no checkpoint."""
+    return Course(
+        steps=steps,
+        steps_per_epoch=len(rows),
+        examples_per_step=1,
+        checkpoint_every=steps,
+        learning_rate=1e-4,
+        processes=1,
+        quantised=quantised,
+        recompute=recompute,
+        row_tokens=max(len(row["input_ids"]) for row in rows),
+        questions=0,
+        answer_tokens=0,
+    )
 
 
 # ---- on a GPU --------------------------------------------------------------------------------------------------------
@@ -178,14 +225,13 @@ def gpu_row(
         [int(token) for token in random.integers(3, config.vocab_size, each)] for _ in range(examples * (steps + 2))
     ]
     packs = pack([{"input_ids": one, "labels": one} for one in tokens], length)
-    request = TrainOptions(steps=steps + 1, examples_per_step=1, learning_rate=1e-4, lora_rank=16)
+    course = course_for(packs, steps + 1, recompute=recompute)
     layers = list(range(config.num_hidden_layers))
     torch.cuda.reset_peak_memory_stats()
     row: dict[str, Any] = {"examples_per_pack": examples, "recompute": recompute}
     try:
         trainer = sft_trainer(
-            request, model, tokenizer(config.vocab_size), packs, packs[:1], layers, folder / "run",
-            cuda=True, recompute=recompute,
+            TrainOptions(), course, model, tokenizer(config.vocab_size), packs, layers, folder / "run", cuda=True,
         )  # fmt: skip
         seconds = step_s(trainer, warm_up=1)
     except torch.cuda.OutOfMemoryError:
@@ -202,6 +248,143 @@ def gpu_row(
         "gflop_per_token": round(operations / 1e9, 1),
         "share_of_matmul": round(length / seconds * operations / reached, 3),
     }
+
+
+MEMORY_ROWS = (
+    (True, True, 4_096), (True, True, 16_384), (True, True, 32_768), (False, True, 8_192), (False, True, 16_384),
+    (False, True, 32_768), (False, False, 8_192),
+)  # fmt: skip
+
+
+def memory_table(folder: Path) -> dict[str, Any]:
+    """Rows of (quantised, recompute, tokens)."""
+    config = MistralConfig(**MISTRAL_7B)
+    with torch.device("cuda"):
+        AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder / "model")
+    torch.cuda.empty_cache()
+    rows = []
+    for quantised, recompute, length in MEMORY_ROWS:
+        rows.append(memory_row(folder, length, quantised=quantised, recompute=recompute))
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    return {"device": torch.cuda.get_device_name(), "rows": rows}
+
+
+def memory_row(folder: Path, length: int, *, quantised: bool, recompute: bool) -> dict[str, Any]:
+    config = MistralConfig(**MISTRAL_7B)
+    tokens = np.random.default_rng(7).integers(3, config.vocab_size, (3, length)).tolist()
+    packs = pack([{"input_ids": one, "labels": one} for one in tokens], length)
+    layers = list(range(config.num_hidden_layers))
+    course = course_for(packs, 3, recompute=recompute, quantised=quantised)
+    torch.cuda.reset_peak_memory_stats()
+    model = load_base(folder / "model", quantised=quantised, cuda=True)
+    words = tokenizer(config.vocab_size)
+    trainer = sft_trainer(TrainOptions(), course, model, words, packs, layers, folder / "run", cuda=True)
+    seconds = step_s(trainer, warm_up=1)
+    shapes, adapter = shapes_of(MISTRAL_7B), lora_parameters(MISTRAL_7B, 16)
+    assert shapes is not None and adapter is not None
+    expected = training_gb(
+        shapes, adapter, length, weight_bytes=2, quantised=quantised, recompute=recompute, adapted=shapes.layers
+    )
+    found = {
+        "quantised": quantised,
+        "recompute": recompute,
+        "tokens": length,
+        "tokens_per_s": round(length / seconds),
+        "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 1),
+        "expected_gb": round(expected, 1),
+    }
+    del model, trainer
+    gc.collect()
+    torch.cuda.empty_cache()
+    return found
+
+
+class Quiet:
+    """A job that nobody watches."""
+
+    trace_id = "0" * 32
+
+    def check(self) -> None:
+        pass
+
+    def progress(self, stage: str, *figures: Any, **more: Any) -> None:
+        if more.get("figures"):
+            print(stage, *figures, json.dumps(more["figures"]), file=sys.stderr, flush=True)
+
+
+WHOLE_LENGTH = 8192
+FEW_QUESTIONS = {"questions": 4, "answer_tokens": 32}
+
+
+def whole_run(tokenizer_folder: Path, left_gb: float, folder: Path) -> dict[str, Any]:
+    """Four steps of the engine's child over unpacked rows of very different lengths, with `left_gb` of the memory."""
+    base = random_base(tokenizer_folder, folder / "base")
+    taken = ballast(left_gb)
+    examples = made_up_examples(base.folder, WHOLE_LENGTH, 12)
+    train, held_out = examples[:-2], examples[-2:]
+    for name, some in (("train", train), ("eval", held_out)):
+        (folder / name).write_text("".join(f"{one.model_dump_json()}\n" for one in some))
+    engine = TrainingEngine.from_settings(Settings(base_model=str(base.folder), log_dir=folder / "logs"), None)
+    sizes, device = [one.tokens for one in train], engine.device()
+    request = TrainRequest(
+        show="bench", dataset="made-up", steps=4, checkpoint_every=1, examples_per_step=1, packing=False
+    )
+    config = json.loads((base.folder / "config.json").read_text())
+    plan = Plan(
+        request=request,
+        course=course_of(request, sizes, WHOLE_LENGTH, device, config).model_copy(update=FEW_QUESTIONS),
+        base=base,
+        max_length=WHOLE_LENGTH,
+        loss_on="both",
+        train=folder / "train",
+        eval=folder / "eval",
+        work=folder,
+        tensorboard=folder / "tensorboard",
+    )
+
+    def keep(checkpoint: Path, step: int, metrics: Any) -> None:
+        nonlocal plan
+        resume = folder / "resume" / checkpoint.name
+        shutil.copytree(checkpoint, resume, dirs_exist_ok=True)
+        plan = plan.model_copy(update={"resume": resume, "metrics": tuple(metrics)})
+
+    courses = []
+    while True:
+        after = plan.metrics[-1].step if plan.metrics else 0
+        courses.append({"after": after, "quantised": plan.course.quantised, "recompute": plan.course.recompute})
+        try:
+            trained = engine.train(plan, Quiet(), keep)
+            break
+        except OutOfMemoryError as full:
+            print(full, file=sys.stderr, flush=True)
+            leaned = leaner(plan.course, device, sizes)
+            assert leaned is not None, "nothing is left to save"
+            plan = plan.model_copy(update={"course": leaned[0]})
+    del taken
+    points = [point.model_dump(exclude={"judged"}, exclude_none=True) for point in trained.metrics]
+    return {"device": device.name, "left_gb": left_gb, "courses": courses, "kept": trained.step, "points": points}
+
+
+def ballast(left_gb: float) -> list[Any]:
+    """Take a GPU's memory piece by piece until so much is left."""
+    free, _ = torch.cuda.mem_get_info()
+    return [torch.empty(2**30, dtype=torch.uint8, device="cuda") for _ in range(int((free - left_gb * 1e9) / 2**30))]
+
+
+def random_base(tokenizer_folder: Path, folder: Path) -> Base:
+    """Random weights of Mistral-7B's shape, with the packaged model's tokenizer."""
+    vocabulary = {**MISTRAL_7B, "vocab_size": 49152}
+    with torch.device("cuda"):
+        model = AutoModelForCausalLM.from_config(MistralConfig(**vocabulary), dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    for file in tokenizer_folder.iterdir():
+        if "token" in file.name or file.name == "chat_template.jinja":
+            shutil.copy(file, folder)
+    name_folder(folder, "random/mistral-7b-shape", "0" * 40)
+    del model
+    gc.collect()
+    torch.cuda.empty_cache()
+    return read_base(folder)
 
 
 def peel(model: Any) -> None:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from services.ingest.audio import Converted, Mixed, Silence, TrackFile
     from services.ingest.catalogue import Catalogue
     from services.ingest.metadata import Downloaded
-    from services.trainer.plan import KeepCheckpoint, Plan, Trained
+    from services.trainer.plan import Device, KeepCheckpoint, Plan, Trained
     from services.transcription.diarisation import Span
     from services.transcription.hearing import Aligned, Heard, Piece, TracksHeard, Voice, Voices
     from services.transcription.hearing import TrackFile as SpeechTrack
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from shared.engines import Reporter, Watch
     from shared.models import Base
     from shared.render import Renderer
-    from shared.schemas import Word
+    from shared.schemas import MetricPoint, Word
     from shared.store import Stored
 
 T = TypeVar("T")
@@ -247,6 +247,7 @@ class FakeJob:
         self.trace_id = "0" * 32
         self.work_dir = work_dir
         self.events: list[tuple[str, float, float | None, str]] = []
+        self.figures: list[tuple[str, dict[str, float]]] = []
         self.steps: dict[str, Any] = {}
         self._cancelled = False
 
@@ -257,8 +258,17 @@ class FakeJob:
         if self._cancelled:
             raise JobCancelledError(f"job {self.id} was cancelled")
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         self.events.append((stage, done, total, unit))
+        self.figures.append((stage, dict(figures or {})))
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         if name not in self.steps:
@@ -697,10 +707,26 @@ def _spoken(lines: Sequence[tuple[int, str]], word_s: float = 0.5) -> tuple[tupl
 
 
 class ScriptedTrainingEngine:
-    """An Engine whose adapter weighs a byte per step. `breaks[step]` is raised after that checkpoint, once."""
+    """An Engine whose adapter weighs a byte per step. `breaks[step]` is raised after that checkpoint, once.
 
-    def __init__(self, base: Base, breaks: dict[int, DiaryError] | None = None) -> None:
+    losses    held-out loss by step, where it is not the usual one; `recited` likewise
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        breaks: dict[int, DiaryError] | None = None,
+        *,
+        losses: dict[int, float] | None = None,
+        recited: dict[int, float] | None = None,
+        device: Device | None = None,
+    ) -> None:
+        from services.trainer.plan import Device
+
         self._base = base
+        self._losses, self._recited = losses or {}, recited or {}
+        self._device = device or Device(kind="cpu", name="a CPU", memory_gb=16.0)
+        self.tensorboard = base.folder / "tensorboard"
         self._breaks = dict(breaks or {})
         self.steps: list[int] = []
         self.plans: list[Plan] = []
@@ -708,28 +734,53 @@ class ScriptedTrainingEngine:
     def base(self, job: Watch) -> Base:
         return self._base
 
+    def device(self) -> Device:
+        return self._device
+
     def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
+        from services.trainer.choice import best_point, is_stuck
         from services.trainer.plan import Trained
         from shared.schemas import MetricPoint
 
         self.plans.append(plan)
-        points = list(plan.metrics) or [MetricPoint(step=0, tokens=0, eval_loss=3.0)]
+        points = list(plan.metrics) or [self._judged(MetricPoint(step=0, tokens=0))]
         weights = (plan.resume / "adapter_model.safetensors").read_bytes() if plan.resume else b""
-        for step in range(points[-1].step + 1, plan.request.steps + 1):
+        for step in range(points[-1].step + 1, plan.course.steps + 1):
+            if is_stuck(points, plan.request.patience):
+                break
             job.check()
             weights += b"w"
             self.steps.append(step)
-            points.append(MetricPoint(step=step, tokens=step * 100, train_loss=3 - step / 10, eval_loss=3 - step / 20))
-            if step % plan.request.checkpoint_every == 0 or step == plan.request.steps:
+            points.append(MetricPoint(step=step, tokens=step * 100, train_loss=3 - step / 10))
+            if step % plan.course.checkpoint_every == 0 or step == plan.course.steps:
+                points[-1] = self._judged(points[-1])
                 keep(self._checkpoint(plan, step, weights), step, points)
                 if error := self._breaks.pop(step, None):
                     raise error
+        best = best_point(points, plan.request.memorisation_limit)
+        assert best is not None
+        here = plan.work / "run" / f"checkpoint-{best.step}"
+        brought = [folder for folder in (plan.resume, plan.best) if folder and folder.name == here.name]
+        kept = next(folder for folder in (here, *brought) if folder.is_dir())
         folder = plan.work / "adapter"
         folder.mkdir(exist_ok=True)
-        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "adapter_model.safetensors").write_bytes((kept / "adapter_model.safetensors").read_bytes())
         (folder / "adapter_config.json").write_text("{}")
         (folder / "loss.png").write_bytes(b"png")
-        return Trained(folder=folder, metrics=tuple(points), versions={"torch": "0"}, parameters={"adapted_layers": 4})
+        told = {"versions": {"torch": "0"}, "parameters": {"adapted_layers": 4}}
+        return Trained(folder=folder, step=best.step, metrics=tuple(points), **told)
+
+    def _judged(self, point: MetricPoint) -> MetricPoint:
+        from shared.schemas import GuestLoss, Judged, SampleTurn
+
+        loss = self._losses.get(point.step, 3 - point.step / 20)
+        judged = Judged(
+            guests=(GuestLoss(guest="Ann Ash", loss=loss, tokens=10),),
+            recited=self._recited.get(point.step, 0.0),
+            longest_recited_words=0,
+            samples=(SampleTurn(role="guest", text=f"I have learnt {point.step} steps."),),
+        )
+        return point.model_copy(update={"eval_loss": loss, "judged": judged})
 
     def _checkpoint(self, plan: Plan, step: int, weights: bytes) -> Path:
         folder = plan.work / "run" / f"checkpoint-{step}"
@@ -1070,21 +1121,22 @@ def scripted_embed(arguments: dict[str, Any], reporter: Reporter) -> dict[str, A
 def scripted_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Loses 0.1 a step; checkpoints carry the step they were made at, and a run goes on from the one it is given."""
     plan = arguments["plan"]
-    request, work = plan["request"], Path(plan["work"])
+    request, course, work = plan["request"], plan["course"], Path(plan["work"])
     points = list(plan["metrics"]) or [_point(0)]
     reporter.progress("loading the base model")
     folder = Path(plan["resume"]) if plan["resume"] else None
-    for step in range(points[-1]["step"] + 1, request["steps"] + 1):
+    for step in range(points[-1]["step"] + 1, course["steps"] + 1):
         _work(reporter, f"training step {step}", 1)
         points.append(_point(step))
-        if step % request["checkpoint_every"] == 0 or step == request["steps"] or (work / "save-now").exists():
+        if step % course["checkpoint_every"] == 0 or step == course["steps"] or (work / "save-now").exists():
             (work / "save-now").unlink(missing_ok=True)
             folder = _checkpoint(work / f"checkpoint-{step}", request, step)
-            reporter.event(checkpoint=str(folder), step=step, metrics=points)
+            reporter.event(checkpoint=str(folder), step=step, last=step == course["steps"], metrics=points)
     assert folder is not None
     (folder / "loss.png").write_bytes(b"\x89PNG\r\n\x1a\n scripted")
     (folder / "seen.json").write_text(json.dumps(points[-1]))
-    return {"folder": str(folder), "metrics": points, "versions": {"torch": "scripted"}, "parameters": {}}
+    told = {"versions": {"torch": "scripted"}, "parameters": {}}
+    return {"folder": str(folder), "step": points[-1]["step"], "metrics": points, **told}
 
 
 def _point(step: int) -> dict[str, Any]:
@@ -1164,18 +1216,20 @@ def counting_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, A
 
     plan = Plan.model_validate(arguments["plan"])
     points = list(plan.metrics) or [MetricPoint(step=0, tokens=0, eval_loss=3.0)]
-    for step in range(points[-1].step + 1, plan.request.steps + 1):
+    for step in range(points[-1].step + 1, plan.course.steps + 1):
         time.sleep(COUNTING_STEP_S)
         points.append(MetricPoint(step=step, tokens=step, train_loss=2.0, eval_loss=2.0))
-        reporter.progress("training", step, plan.request.steps, "steps")
-        if step % plan.request.checkpoint_every == 0 or step == plan.request.steps or plan.save_now.exists():
+        reporter.progress("training", step, plan.course.steps, "steps")
+        if step % plan.course.checkpoint_every == 0 or step == plan.course.steps or plan.save_now.exists():
             plan.save_now.unlink(missing_ok=True)
             folder = plan.work / "run" / f"checkpoint-{step}"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "state.json").write_text(json.dumps(step))
-            reporter.event(checkpoint=str(folder), step=step, metrics=[point.model_dump() for point in points])
+            metrics = [point.model_dump() for point in points]
+            reporter.event(checkpoint=str(folder), step=step, last=step == plan.course.steps, metrics=metrics)
     parameters = {"cpu_last_layers": arguments["cpu_last_layers"], "device": arguments["device"]}
-    return Trained(folder=plan.work, metrics=tuple(points), versions={}, parameters=parameters).model_dump(mode="json")
+    trained = Trained(folder=plan.work, step=points[-1].step, metrics=tuple(points), versions={}, parameters=parameters)
+    return trained.model_dump(mode="json")
 
 
 # ---- a vLLM server: `python -m tests.fakes vllm --port N --model DIR` ------------------------------------------------

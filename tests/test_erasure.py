@@ -26,6 +26,7 @@ from tests.studio.test_cli import as_json, diary
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(300)]
 
 TITLE, GUEST, FILE = "The Vermilion Kettle Hour", "Quentin Vermeer", "kettle-zero.mp3"
+FACT = "He keeps nine samovars."
 VECTOR = (0.280157, 0.959954)
 NOISE = b"ID3 vermilion kettles " + bytes(at * 11 % 251 for at in range(3000))
 
@@ -68,7 +69,7 @@ def refresh(client: ServiceClient, **wishes: object) -> RefreshResult:
 
 
 def _leave_more(client: ServiceClient, store: S3Store, recording: str) -> None:
-    """The same file again, a source that lists it, a try that failed, a file nobody took over, a voiceprint."""
+    """The same file again, a source that lists it, a try that failed, a file nobody took over, a voiceprint, a fact."""
     again = client.submit("/v1/recordings", {"show": "lamp", **kit.upload(client, NOISE, FILE), "title": TITLE})
     assert client.result(client.wait(again))["recording"] == recording
     client.call("POST", "/v1/shows/lamp/sources", json={"address": "talks", "kind": "folder"})
@@ -77,6 +78,7 @@ def _leave_more(client: ServiceClient, store: S3Store, recording: str) -> None:
     failed = {"show": "lamp", **kit.upload(client, b"", FILE), "title": TITLE, "guest": GUEST}
     assert client.wait(client.submit("/v1/recordings", failed)).problem
     kit.upload(client, NOISE, FILE)
+    client.call("PATCH", f"/v1/shows/lamp/recordings/{recording}", json={"facts": [FACT]})
     voice = load(store, keys.voiceprint("lamp"), Voiceprint).model_copy(update={"vector": VECTOR})
     point(store, keys.voiceprint("lamp"), voice.model_dump_json().encode())
 
@@ -87,7 +89,7 @@ def secrets_of(store: S3Store, recording: str) -> list[str]:
     blobs = [blob for blob in (found.original, found.working, found.web) if blob]  # all scripted peaks are the same
     word = hashlib.sha256(NOISE).hexdigest()[:6]  # the scripted engine says it in each turn
     return [
-        *(TITLE, GUEST, FILE, "vermilion kettles", f" {word}", f'"{word}"'),
+        *(TITLE, GUEST, FILE, FACT, "vermilion kettles", f" {word}", f'"{word}"'),
         *(str(part) for part in VECTOR),
         *(blob.sha256 for blob in blobs),
     ]

@@ -21,19 +21,21 @@ from services.studio.library import Library
 from services.studio.lineage import damage, recordings_behind, walk
 from services.studio.local import SERVICES
 from services.studio.storage import usage
-from services.trainer.checkpoints import Checkpoint, Run, newest_checkpoint
+from services.trainer.checkpoints import newest_checkpoint
 from shared import keys
 from shared.client import ServiceClient
 from shared.errors import NewerDataError
 from shared.schemas import (
     Absences,
     Adapter,
+    Checkpoint,
     Dataset,
     Episode,
     EpisodeTurn,
     JobState,
     Record,
     Recording,
+    Run,
     Show,
     Transcript,
     Voiceprint,

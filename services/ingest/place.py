@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -45,7 +45,15 @@ class Place:
     def check(self) -> None:
         self.job.check()
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         share = f" {done / total:.0%}" if total else ""
         told = f"{self.title[:60]}: {stage}{share}" + (f" ({note})" if note else "")
         self.job.progress("bringing recordings", self.number, self.count, "recordings", told)

@@ -14,6 +14,7 @@ from services.studio.clips import clips_door
 from services.studio.clock import clock
 from services.studio.corrections import corrections_door, voiceprints_door
 from services.studio.crew import Crew, HttpCrew, remote_job_id
+from services.studio.datasets_door import datasets_door
 from services.studio.facts import facts_door
 from services.studio.glossary import glossary_door
 from services.studio.library import Library, summary
@@ -22,6 +23,7 @@ from services.studio.memories import AskOthers, Memories, ask_neighbours
 from services.studio.neighbours import Neighbours
 from services.studio.review import review_door
 from services.studio.rounds import make_round
+from services.studio.runs_door import runs_door
 from services.studio.settings import Settings
 from services.studio.sources import sources_door
 from services.studio.status import Statuses, status_door, status_of
@@ -123,6 +125,8 @@ def create_app(
         glossary_door(store),
         repeats_door(store),
         media_door(store),
+        datasets_door(store),
+        runs_door(store),
         sources_door(store),
         uploads_door(store, settings.max_upload_bytes),
         _preflight_door(rounds),

@@ -1,4 +1,4 @@
-"""The `diary` command: shows, sources, recordings, transcripts, datasets, adapters, episodes, jobs, doctor.
+"""The `diary` command: shows, sources, recordings, transcripts, datasets, runs, adapters, episodes, jobs, doctor.
 
 It talks to studio over HTTP (DIARY_URL, DIARY_TOKEN; a local stack needs neither). Long steps show a progress bar on
 stderr; `--json` prints one JSON value on stdout and nothing else.
@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from services.studio import (
     cli_corrections,
+    cli_datasets,
     cli_erasure,
     cli_evaluate,
     cli_recordings,
@@ -83,6 +84,7 @@ cli_transcripts.add_to(transcripts)
 cli_corrections.add_to(transcripts)
 cli_repeats.add_to(app, shows)
 cli_storage.add_to(app, shows)
+cli_datasets.add_to(app, datasets, adapters)
 cli_recordings.add_to(recordings)
 cli_erasure.add_to(recordings)
 cli_evaluate.add_to(transcripts)
@@ -149,7 +151,9 @@ def run_pipeline(
     guest: Annotated[str | None, typer.Option(help="Guest of the new episode; none stops at the adapter.")] = None,
     about: str = "",
     words: int = 400,
-    steps: int = 16,
+    steps: Annotated[
+        int | None, typer.Option(help="Of training, at most; as many as three epochs take if unset.")
+    ] = None,
     host_is: Annotated[str | None, typer.Option(help="Who is the host in the first audio: S1, or a second.")] = None,
     as_json: Json = False,
     no_wait: NoWait = False,
@@ -162,25 +166,10 @@ def run_pipeline(
         "sources": found,
         "subscriptions": source or [],
         "host_is": host_is,
-        "training": {"steps": steps},
+        "training": {"steps": steps} if steps is not None else None,
         "episode": {"guest": guest, "about": about, "words": words} if guest else None,
     }
     order("/v1/pipelines", request, as_json=as_json, no_wait=no_wait)
-
-
-@datasets.command("build")
-def build_dataset(
-    show: Slug, max_length: int = 512, eval_guests: int = 1, as_json: Json = False, no_wait: NoWait = False
-) -> None:
-    """Freeze the show's transcripts into training examples."""
-    request = {"show": show, "max_length": max_length, "eval_guests": eval_guests}
-    order("/v1/datasets", request, as_json=as_json, no_wait=no_wait)
-
-
-@adapters.command("train")
-def train_adapter(show: Slug, dataset: str, steps: int = 16, as_json: Json = False, no_wait: NoWait = False) -> None:
-    """Fine-tune a LoRA adapter on a dataset."""
-    order("/v1/adapters", {"show": show, "dataset": dataset, "steps": steps}, as_json=as_json, no_wait=no_wait)
 
 
 @episodes.command("write")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.markup import escape
 
 from services.studio.cli_storage import bar
 from services.studio.sending import SMALL_BYTES, Sender, Sent
@@ -235,14 +236,28 @@ def edit_recording(
     recording: Annotated[str, typer.Argument(help="Its id, as `diary recordings list` shows it.")],
     title: Annotated[str | None, typer.Option()] = None,
     guest: Annotated[str | None, typer.Option()] = None,
+    fact: Annotated[
+        list[str] | None,
+        typer.Option(help="What is true of the guest, one sentence; repeatable; instead of those set before."),
+    ] = None,
+    no_facts: Annotated[bool, typer.Option("--no-facts", help="Forget the facts set before.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Correct the title or the guest; what was found when it came stays on record."""
-    changes = {name: value for name, value in (("title", title), ("guest", guest)) if value is not None}
+    """Correct the title or the guest, or tell facts of the guest; what was found when it came stays on record."""
+    if fact and no_facts:
+        raise typer.BadParameter("give either --fact or --no-facts")
+    facts = [] if no_facts else fact or None
+    given = {"title": title, "guest": guest, "facts": facts}
+    changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        raise typer.BadParameter("say what to change: --title, --guest")
+        raise typer.BadParameter("say what to change: --title, --guest, --fact, --no-facts")
+    place = f"/v1/shows/{show}/recordings/{recording}"
     with studio() as client:
-        show_value(client.call("PATCH", f"/v1/shows/{show}/recordings/{recording}", json=changes).json(), as_json)
+        edited = client.call("PATCH", place, json=changes).json()
+        told = client.call("GET", f"{place}/facts").json()
+    show_value(edited, as_json)
+    if not as_json:
+        out.print(f"[bold]facts[/bold]: {escape('; '.join(told)) or 'none'}", highlight=False)
 
 
 def add_to(recordings: typer.Typer) -> None:

@@ -99,7 +99,7 @@ def _relay(job: JobContext, step: str, number: int, count: int, remote: Job) -> 
         job.progress(f"{step}{place}", note=str(remote.state))
     else:
         stage = f"{step}{place}: {progress.stage}"
-        job.progress(stage, progress.done, progress.total, progress.unit, progress.note)
+        job.progress(stage, progress.done, progress.total, progress.unit, progress.note, progress.figures)
 
 
 def _cancel_all(client: ServiceClient, queued: Sequence[Job]) -> None:

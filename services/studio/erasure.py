@@ -7,16 +7,23 @@ last. The tombstone comes first; from then on ingest refuses the same content.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from services.studio import traces
 from services.studio.holdings import folder_of, keep_absences, read_manifest
 from services.studio.memories import Memories, busy
 from services.studio.traces import Traces
-from services.studio.withdrawal import model_card, withdrawn, withdrawn_dataset, withdrawn_refresh
+from services.studio.withdrawal import (
+    metrics_jsonl,
+    model_card,
+    withdrawn,
+    withdrawn_adapter,
+    withdrawn_dataset,
+    withdrawn_refresh,
+)
 from shared import keys
 from shared.errors import ConflictError
 from shared.forgetting import RememberedJob
@@ -26,12 +33,9 @@ from shared.store import Store, load, point, put_blob, revise
 from shared.subscriptions import LastRefresh
 from shared.voiceprints import without
 
-R = TypeVar("R", bound=BaseModel)
-M = TypeVar("M", Adapter, Episode)
-
 WAIT_S = 1.0
 NAMED_AT_MOST = 5
-CARD = "README.md"
+CARD, METRICS = "README.md", "metrics.jsonl"
 OTHERS = "another show"
 
 
@@ -201,9 +205,9 @@ def withdraw(store: Store, request: EraseRequest, job: JobContext) -> dict[str, 
         if folder == "datasets":
             going += withdraw_dataset(store, key, request, [blob.key for blob in found.blobs[key]])
         elif folder == "adapters":
-            going += withdraw_adapter(store, key, request.recording)
+            withdraw_adapter(store, key, request, found.needed)
         else:
-            revise(store, key, Episode, lambda known: _marked(known, request.recording))
+            revise(store, key, Episode, lambda known: withdrawn_episode(known, request.recording))
     for key in found.checkpoints:
         going += [blob.key for blob in found.blobs[key]] + [key]
     for key in going:
@@ -224,23 +228,32 @@ def withdraw_dataset(store: Store, key: str, request: EraseRequest, examples: li
     return examples
 
 
-def withdraw_adapter(store: Store, key: str, recording: str) -> list[str]:
-    """Its weights stay; its model card, which names guests, is written anew from the manifest. Returns what goes."""
+def withdraw_adapter(store: Store, key: str, request: EraseRequest, needed: Collection[str]) -> None:
+    """Its weights stay; its model card and figures, which name guests, are written anew from the manifest.
+
+    needed   blobs that something else names too: of the old files these stay
+    """
+    dataset = keys.dataset(request.show, read_manifest(store, key)["dataset"])
+    manifest = read_manifest(store, dataset) if store.exists(dataset) else {}
+    others = traces.guests_of_others(store, request.show, manifest, request.recording)
 
     def change(known: Adapter) -> Adapter:
-        marked = _marked(known, recording)
-        if CARD not in known.files:
-            return marked
-        card = put_blob(store, model_card(marked).encode(), "text/markdown")
-        if card.key != known.files[CARD].key:
-            store.delete(known.files[CARD].key)  # before it is named no more: a repeat would not find it
-        return marked.model_copy(update={"files": {**known.files, CARD: card}})
+        marked = withdrawn_adapter(known, request.recording, others)
+        written = {CARD: (model_card(marked), "text/markdown"), METRICS: (metrics_jsonl(marked), "application/jsonl")}
+        files = {
+            name: put_blob(store, text.encode(), media_type)
+            for name, (text, media_type) in written.items()
+            if name in known.files
+        }
+        for name, blob in files.items():
+            if known.files[name].key not in (blob.key, *needed):
+                store.delete(known.files[name].key)  # before it is named no more: a repeat would not find it
+        return marked.model_copy(update={"files": {**known.files, **files}})
 
     revise(store, key, Adapter, change)
-    return []
 
 
-def _marked(known: M, recording: str) -> M:
+def withdrawn_episode(known: Episode, recording: str) -> Episode:
     return known.model_copy(update={"source_withdrawn": withdrawn(known.source_withdrawn, recording)})
 
 

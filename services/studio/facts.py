@@ -10,7 +10,7 @@ from pydantic import Field
 from shared import keys, recordings
 from shared.errors import ArtifactMissingError, BadInputError, ConflictError
 from shared.schemas import ExcludedSpan, Record, Recording, RecordingChanges, RecordingEdits, ShortText, Show
-from shared.service import actor_of, editor
+from shared.service import actor_of, editor, viewer
 from shared.store import Store, create_manifest, revise
 from shared.tokens import Access, Token
 
@@ -54,8 +54,15 @@ def facts_door(store: Store) -> APIRouter:
     def edit(
         show: str, recording: str, changes: GivenChanges, request: Request, token: Token = Depends(writer)
     ) -> Recording:
-        """Set title, guest or all excluded spans of a recording; what was found when it came stays on record."""
+        """Set title, guest, facts or all excluded spans of a recording; what was found when it came stays on record."""
         return edit_recording(store, show, recording, changes, actor_of(request, token))
+
+    @router.get("/{show}/recordings/{recording}/facts")
+    def facts(show: str, recording: str, token: Token = Depends(viewer)) -> tuple[str, ...]:
+        """What people said of the guest, a sentence each: the model reads it before the talk."""
+        token.demand(Access.VIEWER, show)
+        recordings.read(store, show, recording)
+        return recordings.facts_of(store, show, recording)
 
     return router
 
@@ -74,7 +81,8 @@ def edit_recording(store: Store, show: str, name: str, changes: GivenChanges, by
     recording = recordings.read(store, show, name)
     if store.exists(keys.tombstone(show, name)):
         raise ConflictError(f"recording {name} is being erased; there is nothing to correct any more")
-    wanted = RecordingChanges(title=changes.title, guest=changes.guest).model_dump(exclude_none=True)
+    facts = None if changes.facts is None else tuple(" ".join(fact.split()) for fact in changes.facts)
+    wanted = RecordingChanges(title=changes.title, guest=changes.guest, facts=facts).model_dump(exclude_none=True)
     if changes.excluded_spans is not None:
         wanted["excluded_spans"] = checked_spans(changes.excluded_spans, recording)
     key = keys.edits(show, name)

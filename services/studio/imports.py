@@ -22,12 +22,14 @@ from shared.errors import BadInputError, ConflictError
 from shared.schemas import (
     Absences,
     Adapter,
+    Checkpoint,
     Dataset,
     Episode,
     EpisodeTurn,
     Record,
     Recording,
     RecordingEdits,
+    Run,
     Show,
     Tombstone,
     Transcript,
@@ -57,6 +59,8 @@ RECORDS: dict[str, type[Record]] = {
     "recordings": Recording,
     "transcripts": Transcript,
     "datasets": Dataset,
+    "runs": Run,
+    "checkpoints": Checkpoint,
     "adapters": Adapter,
     "episodes": Episode,
 }
@@ -200,8 +204,7 @@ def _demand_sound(export: Export, manifests: dict[str, Path], store: Store) -> N
         if key.endswith("/head"):
             _demand_revision(key, data, listed)
             continue
-        record = _record_of(key)
-        if record is not None and getattr(parse(data, key, record), "show", export.show) != export.show:
+        if getattr(parse(data, key, _record_of(key)), "show", export.show) != export.show:
             raise BadInputError(f"{key} belongs to another show; the file was not made by `diary shows export`")
         for named in named_blobs(manifest_of(data, key)) if may_name_blobs(key) else ():
             if named.key not in listed and not store.exists(named.key):
@@ -211,9 +214,9 @@ def _demand_sound(export: Export, manifests: dict[str, Path], store: Store) -> N
             raise ConflictError(f"{entry.key} was removed while the import ran; import the file again")
 
 
-def _record_of(key: str) -> type[Record] | None:
-    """What a manifest has to be; None for those that only the trainer reads."""
-    return EpisodeTurn if "/turns/" in key else RECORDS.get(folder_of(key))
+def _record_of(key: str) -> type[Record]:
+    """What a manifest has to be."""
+    return EpisodeTurn if "/turns/" in key else RECORDS[folder_of(key)]
 
 
 def _demand_revision(key: str, data: bytes, listed: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""Reading what the store holds: shows, recordings, transcripts, datasets, adapters, episodes, also unfinished ones."""
+"""Reading what the store holds: shows, recordings, transcripts, datasets, runs, adapters, episodes, also unfinished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared import keys
 from shared.errors import ArtifactMissingError, ConflictError
 from shared.recordings import edited
 from shared.recordings import read as read_recording
-from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Recording, Show, Transcript
+from shared.schemas import Adapter, Checkpoint, Dataset, Episode, EpisodeTurn, Recording, Run, Show, Transcript
 from shared.store import Store, create_manifest, load
 
 R = TypeVar("R", bound=BaseModel)
@@ -94,6 +94,29 @@ class Library:
     def adapter(self, show: str, name: str) -> Adapter:
         return self._load(keys.adapter(show, name), Adapter)
 
+    def runs(self, show: str) -> list[Run]:
+        """Training runs by number."""
+        return sorted(self._all(show, keys.runs(show), Run), key=lambda run: run.number)
+
+    def run(self, show: str, number: int) -> Run:
+        return self._load(keys.run(show, number), Run)
+
+    def adapter_of_run(self, show: str, number: int) -> Adapter | None:
+        """What a run has made, if it is over."""
+        found = load_each(self._store, self._store.list(keys.adapters_of_run(show, number)), Adapter)
+        return found[-1] if found else None
+
+    def newest_checkpoint(self, show: str, number: int) -> Checkpoint | None:
+        """Of a run that goes on meanwhile: the newest of those that are still there."""
+        for key in reversed(self._store.list(keys.checkpoints(show, number))):
+            if found := load_each(self._store, [key], Checkpoint):
+                return found[0]
+        return None
+
+    def checkpoint_steps(self, show: str, number: int) -> tuple[int, ...]:
+        found = self._store.list(keys.checkpoints(show, number))
+        return tuple(int(key.rsplit("/", 1)[1].removesuffix(".json")) for key in found)
+
     def episodes(self, show: str) -> list[Episode]:
         self.show(show)
         found = [key for key in self._store.list(keys.episodes(show)) if key.endswith("/episode.json")]
@@ -120,4 +143,5 @@ class Library:
 
 def summary(record: BaseModel) -> dict[str, Any]:
     """A record without its long parts, for lists."""
-    return record.model_dump(mode="json", exclude={"turns", "words", "files", "metrics", "lineage", "metadata"})
+    long = {"turns", "words", "files", "metrics", "lineage", "metadata", "report", "base_judged"}
+    return record.model_dump(mode="json", exclude=long)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from shared.corrections import left_out_of
 from shared.schemas import Chapter, ExcludedSpan, Recording, Transcript, Turn, Word
-from shared.spoken import words_of
+from shared.spoken import is_filler, words_of
 
-FILLERS = {"um", "umm", "uh", "uhh", "uhm", "er", "erm", "hmm", "mm", "mhm"}
-_LETTERS = re.compile(r"[^a-z]+")
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1.1rem/1.6 Georgia, serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem; }
@@ -72,8 +69,3 @@ def _said(words: Sequence[Word]) -> str:
         f'<span class="filler">{escape(word.text)}</span>' if is_filler(word.text) else escape(word.text)
         for word in words
     )
-
-
-def is_filler(text: str) -> bool:
-    """Sounds that are no words in any sentence; "like" and "you know" may be, and stay."""
-    return _LETTERS.sub("", text.lower()) in FILLERS

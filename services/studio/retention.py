@@ -18,7 +18,6 @@ from services.studio.holdings import (
     Holdings,
     folder_of,
     kind_of_blob,
-    read_manifest,
     show_of,
 )
 from shared import keys
@@ -62,7 +61,7 @@ def plan(store: Store, holdings: Holdings, rules: Rules, now: datetime, show: st
 
     What belongs to no show (uploads, blobs that nobody names) goes only with all shows.
     """
-    going = {mark.key: mark for mark in _checkpoints(store, holdings, rules, now)}
+    going = {mark.key: mark for mark in _checkpoints(holdings, rules, now)}
     marks = [
         *going.values(),
         *_working_copies(holdings, rules, now),
@@ -81,10 +80,10 @@ def _mark(holdings: Holdings, key: str, kind: str, show: str | None, why: str, *
 # ---- checkpoints: optimizer state, for resuming a run ---------------------------------------------------------------
 
 
-def _checkpoints(store: Store, holdings: Holdings, rules: Rules, now: datetime) -> Iterator[Mark]:
+def _checkpoints(holdings: Holdings, rules: Rules, now: datetime) -> Iterator[Mark]:
     """Manifests of checkpoints that no job will resume from."""
     for (show, run), found in _by_run(holdings).items():
-        adapter = _last_adapter(store, holdings, show, run)
+        adapter = _adapter_of(holdings, show, run)
         newest = max(holdings.objects[key].modified for key in found)
         if adapter and now - holdings.objects[adapter].modified >= rules.finished:
             why = f"run {run} is finished: its adapter is stored"
@@ -105,14 +104,10 @@ def _by_run(holdings: Holdings) -> dict[tuple[str, int], list[str]]:
     return found
 
 
-def _last_adapter(store: Store, holdings: Holdings, show: str, run: int) -> str | None:
-    """Key of the adapter that ends a run, if it is stored; the run's claim says how many steps it was asked for."""
-    claim = keys.run(show, run)
-    if claim not in holdings.objects:
-        return None
-    steps = read_manifest(store, claim)["request"]["steps"]
-    key = keys.adapter(show, keys.adapter_name(show, run, steps))
-    return key if key in holdings.objects else None
+def _adapter_of(holdings: Holdings, show: str, run: int) -> str | None:
+    """Key of the adapter that ends a run, if it is stored; which step was kept, its name says."""
+    prefix = keys.adapters_of_run(show, run)
+    return next((key for key in holdings.objects if key.startswith(prefix)), None)
 
 
 # ---- working copies -------------------------------------------------------------------------------------------------

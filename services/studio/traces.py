@@ -37,6 +37,7 @@ class Traces:
     imports       what imports of the show will name, or would have named before a kill: the tombstone refuses them
     blobs         that nothing needs once it is gone, by the manifest that names them
     held          blobs of it that another manifest names too -> these manifests
+    needed        blobs of adapters made from it that something not made from it names too
     """
 
     recording: Recording
@@ -52,6 +53,7 @@ class Traces:
     imports: tuple[str, ...]
     blobs: Mapping[str, tuple[Named, ...]]
     held: Mapping[str, tuple[str, ...]]
+    needed: frozenset[str]
     objects: Mapping[str, int]
 
     @property
@@ -120,6 +122,7 @@ def read(store: Store, show: str, recording_id: str) -> Traces:
         imports=tuple(imports),
         blobs=blobs,
         held=held,
+        needed=needed_elsewhere(holdings, [key for key in made if folder_of(key) == "adapters"], {*made, *imports}),
         objects={name: stored.bytes for name, stored in holdings.objects.items()},
     )
 
@@ -198,6 +201,12 @@ def free_blobs(
     return free, {key: tuple(sorted(holders[key])) for key in sorted(wanted) if holders[key]}
 
 
+def needed_elsewhere(holdings: Holdings, adapters: Iterable[str], made: Collection[str]) -> frozenset[str]:
+    """Blobs of adapters that a manifest names which is not in `made`."""
+    elsewhere = {blob.key for holder, named in holdings.named.items() if holder not in made for blob in named}
+    return frozenset(blob.key for key in adapters for blob in holdings.named.get(key, ()) if blob.key in elsewhere)
+
+
 def uploads_like(store: Store, holdings: Holdings, blobs: Iterable[Named]) -> list[str]:
     """Uploads with the content of one of the blobs: what was sent, and failed or was sent again."""
     wanted = {(blob.bytes, blob.sha256) for blob in blobs}
@@ -249,5 +258,6 @@ def guests_of_others(store: Store, show: str, dataset: dict[str, Any], recording
             continue
         key = keys.recording(show, other or "")
         if store.exists(key):
-            names |= guests_in(load(store, key, Recording), [load(store, source["key"], Transcript)])
+            found, transcript = load(store, key, Recording), load(store, source["key"], Transcript)
+            names |= guests_in(found, [transcript]) | guests_in(recordings.edited(store, found), [])
     return names

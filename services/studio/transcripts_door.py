@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.studio.attachments import as_file
 from services.studio.formats import FORMS, file_name
 from services.studio.library import Library
 from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
@@ -37,16 +38,8 @@ def transcripts_door(library: Library) -> APIRouter:
             raise BadInputError(f"there is no form {form[:40]!r}; choose of {', '.join(FORMS)}")
         found = library.recording(show, recording)
         written = FORMS[form].write(read(library, show, recording, revision), found)
-        name = file_name(found, form)
-        return Response(
-            written.encode(),
-            media_type=f"{FORMS[form].media_type}; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
+        media_type = f"{FORMS[form].media_type}; charset=utf-8"
+        return Response(written.encode(), media_type=media_type, headers=as_file(file_name(found, form)))
 
     return router
 

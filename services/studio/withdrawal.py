@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.forgetting import RememberedJob
-from shared.schemas import Adapter, Dataset, Recording, Transcript
+from shared.schemas import Adapter, Dataset, DatasetReport, Judged, Recording, Transcript
 from shared.subscriptions import FailedItem, FoundItem, LastRefresh
 
 OF_A_RECORDING = re.compile(r"^shows/[^/]+/(?:recordings|transcripts|edits)/([^/]+?)(?:\.json)?(?:/.*)?$")
 REMOTE_JOB = re.compile(r"^(.+)\.[A-Za-z0-9-]+\.\d+$")
-WITHDRAWN_TITLE = "withdrawn"
+WITHDRAWN_TITLE = WITHDRAWN_GUEST = "withdrawn"
 
 
 def recording_of(key: str) -> str | None:
@@ -57,13 +57,68 @@ def withdrawn(known: Sequence[str], recording: str) -> tuple[str, ...]:
 def withdrawn_dataset(dataset: Dataset, recording: str, others: Collection[str]) -> Dataset:
     """Without names of guests but those in `others`, who talk in recordings that are still here."""
     known = {guest_key(name) for name in others}
+    gone = {name for name in (*dataset.train_guests, *dataset.eval_guests) if guest_key(name) not in known}
+    recordings = withdrawn(dataset.source_withdrawn, recording)
     return dataset.model_copy(
         update={
-            "source_withdrawn": withdrawn(dataset.source_withdrawn, recording),
-            "train_guests": tuple(name for name in dataset.train_guests if guest_key(name) in known),
-            "eval_guests": tuple(name for name in dataset.eval_guests if guest_key(name) in known),
+            "source_withdrawn": recordings,
+            "train_guests": tuple(name for name in dataset.train_guests if name not in gone),
+            "eval_guests": tuple(name for name in dataset.eval_guests if name not in gone),
+            "warnings": _without_sentences_on(gone, dataset.warnings),
+            "report": _withdrawn_report(dataset.report, recordings, gone) if dataset.report else None,
         }
     )
+
+
+def _withdrawn_report(report: DatasetReport, recordings: Collection[str], gone: Collection[str]) -> DatasetReport:
+    """With all figures; without names of guests who are gone, and in rows of withdrawn recordings without any."""
+    keys = {guest_key(name) for name in gone}
+    rows = tuple(
+        row.model_copy(update={"guest": WITHDRAWN_GUEST})
+        if row.recording in recordings or guest_key(row.guest) in keys
+        else row
+        for row in report.recordings
+    )
+    return report.model_copy(update={"recordings": rows, "advice": _without_sentences_on(gone, report.advice)})
+
+
+def withdrawn_adapter(adapter: Adapter, recording: str, others: Collection[str]) -> Adapter:
+    """Without what it said in held-out interviews, and without names of guests but those in `others`."""
+    known = {guest_key(name) for name in others}
+    judged = [adapter.base_judged, *(point.judged for point in adapter.metrics)]
+    names = {guest.guest for one in judged if one for guest in one.guests}
+    gone = {name for name in names if guest_key(name) not in known}
+    metrics = tuple(
+        point.model_copy(update={"judged": _withdrawn_judged(point.judged, gone)}) for point in adapter.metrics
+    )
+    return adapter.model_copy(
+        update={
+            "source_withdrawn": withdrawn(adapter.source_withdrawn, recording),
+            "metrics": metrics,
+            "base_judged": _withdrawn_judged(adapter.base_judged, gone),
+            "warnings": _without_sentences_on(gone, adapter.warnings),
+        }
+    )
+
+
+def _withdrawn_judged(judged: Judged | None, gone: Collection[str]) -> Judged | None:
+    if judged is None:
+        return None
+    guests = tuple(
+        one.model_copy(update={"guest": WITHDRAWN_GUEST}) if one.guest in gone else one for one in judged.guests
+    )
+    return judged.model_copy(update={"guests": guests, "samples": ()})
+
+
+def _without_sentences_on(names: Collection[str], sentences: Sequence[str]) -> tuple[str, ...]:
+    """Those that name none of these people."""
+    named = [re.compile(rf"(?<!\w){re.escape(guest_key(name))}(?!\w)") for name in names]
+    return tuple(text for text in sentences if not any(name.search(guest_key(text)) for name in named))
+
+
+def metrics_jsonl(adapter: Adapter) -> str:
+    """metrics.jsonl of an adapter, from its manifest: the one before may name guests."""
+    return "".join(f"{point.model_dump_json()}\n" for point in adapter.metrics)
 
 
 def guest_key(name: str) -> str:
@@ -166,7 +221,7 @@ def _reads(job: RememberedJob, recording: str, made: Collection[str]) -> bool:
         chosen = (asked if job.kind == "dataset" else asked.get("dataset", {})).get("recordings", ())
         return not chosen or recording in chosen
     if job.kind == "train":
-        return asked.get("dataset") in made
+        return asked.get("dataset") in made or asked.get("continue_from") in made
     if job.kind == "write":
         return asked.get("adapter") in made or (asked.get("adapter") == "best" and bool(made))
     return False

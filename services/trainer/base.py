@@ -8,10 +8,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from services.trainer.dataset import guest_key
 from shared.errors import BadInputError
 from shared.locks import locked
 from shared.models import REVISION, Base, name_folder
-from shared.schemas import Dataset
+from shared.schemas import Adapter, Dataset, TrainRequest
 from shared.store import file_sha256
 
 
@@ -21,6 +22,26 @@ def demand_same_base(dataset: Dataset, base: Base) -> None:
         raise BadInputError(
             f"dataset {dataset.id} was built for {dataset.base_model} ({dataset.base_revision[:12]}), but this trainer "
             f"has {base.name} ({base.revision[:12]}); build the dataset again, or set TRAINER_BASE_MODEL"
+        )
+
+
+def demand_fit(parent: Adapter, learnt: Dataset, request: TrainRequest, dataset: Dataset, base: Base) -> None:
+    """An adapter can be gone on from with the base model it was made for, at its rank, and judged by strangers only.
+
+    learnt   the dataset that it was trained on
+    """
+    if (parent.base_model, parent.base_revision) != (base.name, base.revision):
+        raise BadInputError(
+            f"{parent.name} was trained on {parent.base_model} ({parent.base_revision[:12]}), but this trainer has "
+            f"{base.name} ({base.revision[:12]}); train from the start, or set TRAINER_BASE_MODEL"
+        )
+    if parent.rank != request.lora_rank:
+        raise BadInputError(f"{parent.name} has rank {parent.rank}; order it with lora_rank {parent.rank}")
+    known = {guest_key(guest) for guest in learnt.train_guests}
+    if strangers := [guest for guest in dataset.eval_guests if guest_key(guest) in known]:
+        raise BadInputError(
+            f"{parent.name} has learnt from {', '.join(strangers)}, whom dataset {dataset.id} keeps out to judge by; "
+            "build the dataset with all recordings of the show, so that the same guests stay out"
         )
 
 

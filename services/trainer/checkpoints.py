@@ -1,44 +1,20 @@
-"""Runs and their resumable checkpoints in the store: claim a number, keep a checkpoint, find the newest."""
+"""Runs and their resumable checkpoints in the store: claim a number, keep a checkpoint, find newest and best."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
+from services.trainer.choice import best_point
 from shared import keys
 from shared.errors import ConflictError
-from shared.schemas import Blob, MetricPoint, Record, Slug, TrainRequest
+from shared.schemas import Adapter, Checkpoint, MetricPoint, Run, TrainRequest, now
 from shared.store import Store, create_manifest, fetch_blob, load, put_blob
 
 WEIGHTS = "adapter_model.safetensors"
 # Written by the libraries into every checkpoint, and not needed to go on.
 NOT_KEPT = ("training_args.bin", "README.md", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-
-
-class Run(Record):
-    """Who a run number belongs to."""
-
-    schema_version: Literal[1] = 1
-    number: int
-    job: str
-    request: TrainRequest
-
-
-class Checkpoint(Record):
-    """State of a run after a step: adapter, optimizer, scheduler, random numbers, and the figures up to here.
-
-    For the trainer alone; others read the adapter, which is safetensors only.
-    """
-
-    schema_version: Literal[1] = 1
-    show: Slug
-    run: int
-    step: int
-    job: str
-    dataset: str
-    files: dict[str, Blob]
-    metrics: tuple[MetricPoint, ...]
 
 
 def claim_run(store: Store, request: TrainRequest, job_id: str) -> int:
@@ -54,9 +30,16 @@ def claim_run(store: Store, request: TrainRequest, job_id: str) -> int:
                 raise ConflictError(f"job {job_id} has run {run.number} for another request; submit it as a new job")
             return run.number
     for number in itertools.count(runs[-1].number + 1 if runs else 1):
-        if create_manifest(store, keys.run(request.show, number), Run(number=number, job=job_id, request=request)):
+        claim = Run(number=number, job=job_id, request=request, claimed_at=now())
+        if create_manifest(store, keys.run(request.show, number), claim):
             return number
     raise AssertionError("numbers do not end")
+
+
+def adapter_of_run(store: Store, show: str, run: int) -> Adapter | None:
+    """The adapter that a run has ended with."""
+    found = store.list(keys.adapters_of_run(show, run))
+    return load(store, found[0], Adapter) if found else None
 
 
 def keep_checkpoint(store: Store, folder: Path, checkpoint: Checkpoint) -> Checkpoint:
@@ -68,9 +51,25 @@ def keep_checkpoint(store: Store, folder: Path, checkpoint: Checkpoint) -> Check
     return checkpoint
 
 
+def drop_old(store: Store, show: str, run: int, metrics: Sequence[MetricPoint], request: TrainRequest) -> None:
+    """Forget all checkpoints but the last few and the best one; their bytes go with studio's next collection."""
+    found = store.list(keys.checkpoints(show, run))
+    best = best_point(metrics, request.memorisation_limit)
+    spared = {keys.checkpoint(show, run, best.step)} if best else set()
+    for key in found[: -request.keep_last]:
+        if key not in spared:
+            store.delete(key)
+
+
 def newest_checkpoint(store: Store, show: str, run: int) -> Checkpoint | None:
     found = store.list(keys.checkpoints(show, run))
     return load(store, found[-1], Checkpoint) if found else None
+
+
+def best_checkpoint(store: Store, newest: Checkpoint, limit: float) -> Checkpoint | None:
+    """The best of the newest checkpoint's run so far, by the figures that it has; None where none was judged."""
+    best = best_point(newest.metrics, limit)
+    return load(store, keys.checkpoint(newest.show, newest.run, best.step), Checkpoint) if best else None
 
 
 def fetch_checkpoint(store: Store, checkpoint: Checkpoint, work_dir: Path) -> Path:

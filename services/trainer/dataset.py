@@ -8,30 +8,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from services.trainer.excluded import Repeated, without_spans
+from services.trainer.excluded import Repeated, said_in_spans, without_spans
+from services.trainer.listening import folded, without_fillers
+from services.trainer.packing import IGNORED
 from shared.classifications import UNCLASSIFIED
 from shared.errors import BadInputError
-from shared.render import LossOn, Renderer, header
-from shared.schemas import Example, ExcludedSpan, HostMethod, LeftOut, Message, Role, Turn
+from shared.families import LossOn
+from shared.render import Renderer, header
+from shared.schemas import Example, ExcludedSpan, HostMethod, LeftOut, Message, Role, TranscriptState, Turn
 
 HOST_UNKNOWN = "its host is not known; say who it is with `diary transcripts host`"
 NOT_OF_THE_TALK = "spoken by neither the host nor the guest"
 NO_QUESTION = "the guest speaks before the host does"
 TOO_LONG = "a single turn is longer than an example may be; build with a larger max_length"
 
+UNSURE = "too doubtful to learn from; settle it with `diary transcripts review`"
+NOT_CHECKED = "transcript is {found}, and {wanted} was asked for; see `diary transcripts review`"
+OTHER_LANGUAGE = "in {found}, which {base} does not write; train with a base model that does (TRAINER_BASE_MODEL)"
+
 NOTHING_TO_LEARN = "nobody speaks whom the dataset's loss_on is about"
 UNNAMED = "somebody"
 
+STATES = list(TranscriptState)  # from unchecked to approved
 SPEAKING: dict[Role, str] = {Role.HOST: "host", Role.GUEST: "guest"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """One recording's transcript revision."""
+    """One recording's transcript revision. `facts` are what people said of the guest."""
 
     recording: str
     transcript: str
@@ -41,23 +49,50 @@ class Source:
     turns: tuple[Turn, ...]
     excluded_spans: tuple[ExcludedSpan, ...] = ()
     repeated: tuple[Repeated, ...] = ()
+    state: TranscriptState = TranscriptState.MACHINE
+    language: str = "en"
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What all examples of a dataset have in common."""
+    """What all examples of a dataset have in common.
+
+    languages   that the base model writes; None: unknown, so any will do
+    """
 
     show_title: str
     host: str
     max_length: int
     loss_on: LossOn
+    min_state: TranscriptState = TranscriptState.MACHINE
+    max_doubt: float = 1.0
+    drop_fillers: bool = False
+    base: str = "the base model"
+    languages: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Usable:
+    seconds: float
+    words: int
 
 
 @dataclass
 class Built:
+    """Examples, and what became of the rest.
+
+    spans_said   (reason, text) of what was left out as no interview
+    usable       by recording, what could be learnt from before it was cut into examples
+    """
+
     examples: list[Example] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    spans_said: list[tuple[str, str]] = field(default_factory=list)
+    usable: dict[str, Usable] = field(default_factory=dict)
+    backchannels: int = 0
+    fillers: int = 0
 
 
 def build_examples(sources: Iterable[Source], frame: Frame, renderer: Renderer) -> Built:
@@ -65,10 +100,10 @@ def build_examples(sources: Iterable[Source], frame: Frame, renderer: Renderer) 
     built = Built()
     for source in sources:
         left: Counter[str] = Counter()
-        if source.host_method is HostMethod.UNKNOWN:
-            left[HOST_UNKNOWN] += sum(_words(turn.text) for turn in source.turns)
+        if reason := _why_not(source, frame):
+            left[reason] += sum(_words(turn.text) for turn in source.turns)
         else:
-            turns = without_spans(source.turns, source.excluded_spans, source.repeated, left)
+            turns = _usable(source, frame, built, left)
             stretches = conversations(turns, renderer.clean, left)
             built.examples.extend(_examples_of(source, stretches, frame, renderer, left))
         if source.host_method is HostMethod.GUESSED:
@@ -82,6 +117,48 @@ def build_examples(sources: Iterable[Source], frame: Frame, renderer: Renderer) 
             "`diary repeats`"
         )
     return built
+
+
+def _why_not(source: Source, frame: Frame) -> str | None:
+    """Why nothing of a recording can be used, if so."""
+    if source.host_method is HostMethod.UNKNOWN:
+        return HOST_UNKNOWN
+    if STATES.index(source.state) < STATES.index(frame.min_state):
+        return NOT_CHECKED.format(found=source.state.value, wanted=frame.min_state.value)
+    if frame.languages is not None and source.language not in frame.languages:
+        return OTHER_LANGUAGE.format(found=source.language, base=frame.base)
+    return None
+
+
+def _usable(source: Source, frame: Frame, built: Built, left: Counter[str]) -> list[Turn | None]:
+    """The turns of the interview itself, without backchannels and doubtful ones; counted in `built` and `left`."""
+    said = without_spans(source.turns, source.excluded_spans, source.repeated, left)
+    turns, asides = folded(without_doubtful(said, frame.max_doubt, left))
+    if frame.drop_fillers:
+        cleaned = [None if turn is None else without_fillers(turn.text) for turn in turns]
+        built.fillers += sum(found[1] for found in cleaned if found)
+        turns = [
+            turn.model_copy(update={"text": found[0]}) if turn and found else None
+            for turn, found in zip(turns, cleaned, strict=True)
+        ]
+    built.backchannels += asides
+    built.spans_said += said_in_spans(source.turns, source.excluded_spans, source.repeated)
+    kept = [turn for turn in turns if turn is not None]
+    built.usable[source.recording] = Usable(
+        sum(turn.end_s - turn.start_s for turn in kept), sum(_words(turn.text) for turn in kept)
+    )
+    return turns
+
+
+def without_doubtful(turns: Iterable[Turn | None], max_doubt: float, left: Counter[str]) -> Iterator[Turn | None]:
+    """None in place of each turn that is doubted more than `max_doubt` and that nobody settled: it may be an answer
+    spoken inside a question, and what follows may answer something else."""
+    for turn in turns:
+        if turn is None or turn.doubt <= max_doubt or turn.settled_by is not None:
+            yield turn
+        else:
+            left[UNSURE] += _words(turn.text)
+            yield None
 
 
 def conversations(turns: Iterable[Turn | None], clean: Callable[[str], str], left: Counter[str]) -> list[list[Message]]:
@@ -169,14 +246,14 @@ def guest_key(name: str) -> str:
 def encode(
     examples: Iterable[Example], renderer: Renderer, max_length: int, loss_on: LossOn
 ) -> list[dict[str, list[int]]]:
-    """What the trainer reads: `input_ids`, and `labels` that are -100 where nothing is learnt.
+    """What the trainer reads: `input_ids`, and `labels` that are IGNORED where nothing is learnt.
 
     raises   BadInputError if an example is longer than max_length, teaches nothing, or does not teach where a turn ends
     """
     rows = []
     for number, example in enumerate(examples):
         rendered = renderer.render(example.messages, loss_on)
-        labels = [token if learnt else -100 for token, learnt in zip(rendered.ids, rendered.supervised, strict=True)]
+        labels = [token if learnt else IGNORED for token, learnt in zip(rendered.ids, rendered.supervised, strict=True)]
         turns = Counter(message.role for message in example.messages if loss_on in ("both", message.role))
         ends = Counter({renderer.end(role)[0]: 0 for role in ("host", "guest")})
         for role in ("host", "guest"):
@@ -184,7 +261,7 @@ def encode(
         where = f"example {number} (recording {example.recording})"
         if len(labels) > max_length:
             raise BadInputError(f"{where} has {len(labels)} tokens, more than {max_length}; build the dataset again")
-        if all(label == -100 for label in labels):
+        if all(label == IGNORED for label in labels):
             raise BadInputError(f"{where} teaches nothing with loss_on={loss_on}; build the dataset again")
         if any(labels.count(token) != count for token, count in ends.items()):
             raise BadInputError(f"{where} does not teach where its turns end; build the dataset again")
@@ -221,6 +298,7 @@ def _header(source: Source, frame: Frame, position: float) -> Message:
         show_title=frame.show_title,
         host=frame.host,
         guest=source.guest or UNNAMED,
+        facts=source.facts,
         about=source.title,
         position=position,
     )

@@ -11,30 +11,35 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import shlex
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from services.trainer import ranks
 from services.trainer.base import make_base, packaged_gguf
+from services.trainer.choice import best_point, is_stuck
 from services.trainer.dataset import encode
+from services.trainer.exam import Question, openings, recitation, unseen, words_by_recording
 from services.trainer.packing import pack
-from services.trainer.plan import TARGET_MODULES, KeepCheckpoint, Plan, Trained
+from services.trainer.plan import TARGET_MODULES, Course, Device, KeepCheckpoint, Plan, Trained
 from services.trainer.plot import draw_losses
 from services.trainer.settings import Settings
+from shared import machine
 from shared.engines import Event, PipeEngine, Reporter, Watch, serve
-from shared.errors import EngineRefusedError, LeaseYieldedError
+from shared.errors import EngineRefusedError, LeaseYieldedError, OutOfMemoryError
 from shared.lease import Lease
 from shared.models import PACKAGED_NAME, Base, read_base
-from shared.render import renderer_for
-from shared.schemas import Example, MetricPoint, TrainOptions
+from shared.render import Renderer, renderer_for
+from shared.schemas import Example, GuestLoss, Judged, MetricPoint, SampleTurn, TrainOptions
 from shared.shelf import Shelf, Want, unpacked
 
 log = logging.getLogger(__name__)
@@ -44,6 +49,7 @@ WARM_UP = 0.03  # share of the steps
 TRAINING = "training"  # how the stage of a step begins
 POLL_S = 0.1
 BY_EXAMPLE = "diary_by_example"
+NO_MEMORY = re.compile(r"not enough memory|can't allocate memory|out of memory", re.IGNORECASE)
 
 
 # ---- near side -------------------------------------------------------------------------------------------------------
@@ -54,12 +60,20 @@ class TrainingEngine:
 
     base_folder   where the base model lies, or will lie
     shelf         brings it there; None where it is there for sure
+    tensorboard   folder for the curves of all runs
     """
 
     def __init__(
-        self, process: PipeEngine, base_folder: Path, shelf: Shelf | None, cpu_last_layers: int, device: str
+        self,
+        process: PipeEngine,
+        base_folder: Path,
+        shelf: Shelf | None,
+        cpu_last_layers: int,
+        device: str,
+        tensorboard: Path,
     ) -> None:
         self.process = process
+        self.tensorboard = tensorboard
         self._base_folder = base_folder
         self._shelf = shelf
         self._cpu_last_layers = cpu_last_layers
@@ -69,13 +83,23 @@ class TrainingEngine:
     @classmethod
     def from_settings(cls, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> TrainingEngine:
         process = _child("training engine", settings, lease)
-        return cls(process, settings.base_folder, shelf, settings.cpu_last_layers, settings.device)
+        board = settings.log_dir / "tensorboard"
+        return cls(process, settings.base_folder, shelf, settings.cpu_last_layers, settings.device, board)
 
     def base(self, job: Watch) -> Base:
         """The base model, once it is in its folder."""
         if self._shelf is not None:
             self._shelf.demand(job)
         return read_base(self._base_folder)
+
+    def device(self) -> Device:
+        """What nvidia-smi tells of the GPUs here, the smallest of several; else this machine."""
+        found = () if self._device == "cpu" else machine.gpus().found
+        if found:
+            memory_gb = min((gpu.memory_mib or 0) * 2**20 / 1e9 for gpu in found)
+            return Device(kind="cuda", name=found[0].name, memory_gb=memory_gb, count=len(found))
+        memory_gb = machine.memory_bytes() / 1e9
+        return Device(kind="cpu", name="this machine's CPU", memory_gb=memory_gb, last_layers=self._cpu_last_layers)
 
     def train(self, plan: Plan, job: Watch, keep: KeepCheckpoint) -> Trained:
         run = _Run(job, self.process, plan)
@@ -86,7 +110,7 @@ class TrainingEngine:
             keep(Path(event["checkpoint"]), event["step"], metrics)
             if asked_for:
                 run.safe.set()
-            if self.process.wanted() and event["step"] < plan.request.steps:
+            if self.process.wanted() and not event["last"]:
                 raise LeaseYieldedError(f"another service has the device; training goes on after step {event['step']}")
 
         arguments = {
@@ -178,9 +202,17 @@ class _Run:
         if self._process.wanted():
             self._plan.save_now.touch()
 
-    def progress(self, stage: str, done: float = 0, total: float | None = None, unit: str = "", note: str = "") -> None:
+    def progress(
+        self,
+        stage: str,
+        done: float = 0,
+        total: float | None = None,
+        unit: str = "",
+        note: str = "",
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         self.stepping = self.stepping or stage.startswith(TRAINING)
-        self._job.progress(stage, done, total, unit, note)
+        self._job.progress(stage, done, total, unit, note, figures)
 
 
 # ---- far side: train -------------------------------------------------------------------------------------------------
@@ -189,26 +221,33 @@ class _Run:
 def train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Train from the start or from `plan.resume`; a checkpoint event after every checkpoint. Returns a Trained."""
     plan = Plan.model_validate(arguments["plan"])
-    began = time.monotonic()
+    if plan.course.processes == 1:
+        return train_here(arguments, reporter)
+    order = plan.work / "order.json"
+    order.write_text(json.dumps(arguments), encoding="utf-8")
+    return ranks.launch(plan.course.processes, order, reporter)
+
+
+def train_here(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Train in this process, alone or as one of several that accelerate's launcher has started."""
+    plan = Plan.model_validate(arguments["plan"])
     points = list(plan.metrics)
-    weights = plan.resume
     cuda = _use_cuda(arguments["device"])
     layers = _adapted_layers(plan, None if cuda else arguments["cpu_last_layers"])
-    if not points or points[-1].step < plan.request.steps:
-        reporter.progress("loading the base model")
-        trainer = _make_trainer(plan, layers, cuda=cuda)
-        if not points:
-            points.append(MetricPoint(step=0, tokens=0, eval_loss=_held_out_loss(trainer, reporter)))
-        trainer.add_callback(_diary(trainer, plan, points, reporter, began))
-        trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
-        weights = Path(trainer.args.output_dir) / f"checkpoint-{plan.request.steps}"
-    assert weights is not None
-    folder = _adapter_folder(plan, weights)
-    draw_losses(points, folder / "loss.png")
+    done = points and (points[-1].step >= plan.course.steps or is_stuck(points, plan.request.patience))
+    if not done:
+        with _out_of_memory_named():
+            _train_on(plan, points, layers, reporter, cuda=cuda)
+    best = best_point(points, plan.request.memorisation_limit)
+    if best is None:
+        raise EngineRefusedError("no checkpoint of this run was judged; train again")
+    folder = _adapter_folder(plan, _checkpoint_folder(plan, best.step))
+    draw_losses(points, plan.course.steps_per_epoch, best.step, folder / "loss.png")
     trained = Trained(
         folder=folder,
+        step=best.step,
         metrics=tuple(points),
-        versions={name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+        versions={name: version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate")},
         parameters={
             "adapted_layers": len(layers),
             "device": "cuda" if cuda else "cpu",
@@ -218,8 +257,23 @@ def train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return trained.model_dump(mode="json")
 
 
+def _train_on(plan: Plan, points: list[MetricPoint], layers: list[int], reporter: Reporter, *, cuda: bool) -> None:
+    """Train to the last step, or until nothing is gained any more; `points` grows."""
+    began = time.monotonic()
+    reporter.progress("loading the base model")
+    trainer, examiner = _make_trainer(plan, layers, reporter, cuda=cuda)
+    if not points:
+        with trainer.model.disable_adapter():
+            points.append(examiner.judged(MetricPoint(step=0, tokens=0), "judging the base model"))
+        if plan.parent:
+            points.append(examiner.judged(MetricPoint(step=0, tokens=0), f"judging {plan.request.continue_from}"))
+    trainer.add_callback(_diary(trainer, examiner, plan, points, reporter, began))
+    trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
+
+
 def _use_cuda(device: str) -> bool:
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # of several it takes one; TRL refuses to share a process out
+    if "WORLD_SIZE" not in os.environ:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # alone it takes one GPU: TRL refuses to share a process out
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
@@ -229,9 +283,37 @@ def _use_cuda(device: str) -> bool:
     return device != "cpu" and torch.cuda.is_available()
 
 
+@contextmanager
+def _out_of_memory_named() -> Iterator[None]:
+    """raises OutOfMemoryError for what torch says when a GPU, or the machine, has no memory left"""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(f"the GPU's memory is full: {str(error).splitlines()[0]}") from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+            raise OutOfMemoryError(f"the memory is full: {str(error).splitlines()[0] if str(error) else ''}") from error
+        raise
+
+
+def _checkpoint_folder(plan: Plan, step: int) -> Path:
+    """Where the checkpoint of a step lies: made in this run, or brought with the plan."""
+    here = plan.work / "run" / f"checkpoint-{step}"
+    brought = [folder for folder in (plan.resume, plan.best) if folder is not None and folder.name == here.name]
+    found = next((folder for folder in (here, *brought) if folder.is_dir()), None)
+    if found is None:
+        raise EngineRefusedError(f"the checkpoint of step {step} is not here; train again")
+    return found
+
+
 def _adapted_layers(plan: Plan, default: int | None) -> list[int]:
-    """Indices of the last layers that are asked for, or of all."""
+    """Indices of the last layers that are asked for, of those that the parent has, or of all."""
     count = _shapes(plan)["num_hidden_layers"]
+    if plan.parent:
+        config = json.loads((plan.parent / "adapter_config.json").read_text(encoding="utf-8"))
+        return config["layers_to_transform"] or list(range(count))
     last = plan.request.last_layers or default
     return list(range(max(0, count - last) if last else 0, count))
 
@@ -242,27 +324,62 @@ def _shapes(plan: Plan) -> dict[str, Any]:
     return shapes
 
 
-def _make_trainer(plan: Plan, layers: list[int], *, cuda: bool) -> Any:
-    """The base model and the dataset's rows, as our renderer makes them."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+def _make_trainer(plan: Plan, layers: list[int], reporter: Reporter, *, cuda: bool) -> tuple[Any, _Examiner]:
+    """The base model and the dataset's rows, as our renderer makes them; and who judges what is learnt."""
+    from transformers import AutoTokenizer, set_seed
 
-    request = plan.request
+    request, course = plan.request, plan.course
     renderer = renderer_for(plan.base.folder)
-    train_rows, eval_rows = (
-        encode(_read_examples(path), renderer, plan.max_length, plan.loss_on) for path in (plan.train, plan.eval)
-    )
+    examples, held_out = _read_examples(plan.train), _read_examples(plan.eval)
+    train_rows = encode(examples, renderer, plan.max_length, plan.loss_on)
+    eval_rows = encode(held_out, renderer, plan.max_length, plan.loss_on)
     if request.packing:
-        train_rows = pack(train_rows, plan.max_length)
+        train_rows = pack(train_rows, course.row_tokens)
     set_seed(request.seed)
-    model = AutoModelForCausalLM.from_pretrained(
-        plan.base.folder,
-        dtype=torch.bfloat16 if cuda else torch.float32,
-        attn_implementation=attention(_shapes(plan), cuda=cuda),
-    )
+    model = load_base(plan.base.folder, quantised=course.quantised, cuda=cuda)
     tokenizer = AutoTokenizer.from_pretrained(plan.base.folder)
     work = plan.work / "run"
-    return sft_trainer(request, model, tokenizer, train_rows, eval_rows, layers, work, cuda=cuda)
+    trainer = sft_trainer(request, course, model, tokenizer, train_rows, layers, work, cuda=cuda)
+    if plan.parent and not plan.resume:
+        _take_over(trainer.model, plan.parent)
+    return trainer, _Examiner(trainer, plan, renderer, examples, held_out, eval_rows, reporter)
+
+
+def load_base(folder: Path, *, quantised: bool, cuda: bool) -> Any:
+    """The base model for training: bf16 on a GPU, fp32 on a CPU, its linear maps in 4 bits (nf4) if quantised."""
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    kind = torch.bfloat16 if cuda else torch.float32
+    four_bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=kind,
+    )
+    shapes = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=kind,
+        attn_implementation=attention(shapes, cuda=cuda),
+        quantization_config=four_bits if quantised else None,
+        device_map={"": int(os.environ.get("LOCAL_RANK", "0"))} if quantised and cuda else None,
+    )
+
+
+def _take_over(model: Any, parent: Path) -> None:
+    """Start from an adapter's weights. raises EngineRefusedError if they do not fit"""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    weights = load_file(parent / "adapter_model.safetensors")
+    adapted = [name for name, _ in model.named_parameters() if ".lora_" in name]
+    if len(weights) != len(adapted):
+        raise EngineRefusedError(
+            f"the adapter has {len(weights)} matrices and this run {len(adapted)}; order it with the adapter's "
+            "last_layers, or train from the start"
+        )
+    set_peft_model_state_dict(model, weights)
 
 
 def attention(config: Mapping[str, Any], *, cuda: bool) -> str:
@@ -318,33 +435,28 @@ def _attend_by_example(
 
 def sft_trainer(
     request: TrainOptions,
+    course: Course,
     model: Any,
     tokenizer: Any,
-    train_rows: list[dict[str, list[int]]],
-    eval_rows: list[dict[str, list[int]]],
+    rows: list[dict[str, list[int]]],
     layers: list[int],
     work: Path,
     *,
     cuda: bool,
-    recompute: bool | None = None,
 ) -> Any:
-    """SFTTrainer over rows, single ones or packs, that TRL neither tokenises nor truncates.
-
-    recompute   activations in the backward pass, to save memory; None: on a GPU
-    """
+    """SFTTrainer over rows, single ones or packs, that TRL neither tokenises nor truncates."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
     config = SFTConfig(
         output_dir=str(work),
-        max_steps=request.steps,
+        max_steps=course.steps,
         per_device_train_batch_size=1,
-        per_device_eval_batch_size=1,
-        gradient_accumulation_steps=request.examples_per_step,
-        learning_rate=request.learning_rate,
+        gradient_accumulation_steps=course.examples_per_step // course.processes,
+        learning_rate=course.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=int(request.steps * WARM_UP),
+        warmup_steps=int(course.steps * WARM_UP),
         max_grad_norm=1.0,
         seed=request.seed,
         data_seed=request.seed,
@@ -355,8 +467,10 @@ def sft_trainer(
         bf16=cuda,
         use_cpu=not cuda,
         dataloader_pin_memory=cuda,
-        gradient_checkpointing=cuda if recompute is None else recompute,
-        logging_steps=max(1, request.steps // LOGGED_POINTS),
+        gradient_checkpointing=course.recompute,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        ddp_find_unused_parameters=False,
+        logging_steps=max(1, course.steps // LOGGED_POINTS),
         save_strategy="no",  # the callback says when
         eval_strategy="no",
         report_to=[],
@@ -372,8 +486,7 @@ def sft_trainer(
     return SFTTrainer(
         model=model,
         args=config,
-        train_dataset=Dataset.from_list(train_rows),
-        eval_dataset=Dataset.from_list(eval_rows),
+        train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=lora,
     )
@@ -384,31 +497,143 @@ def _read_examples(path: Path) -> list[Example]:
         return [Example.model_validate_json(line) for line in lines]
 
 
-def _held_out_loss(trainer: Any, reporter: Reporter, stage: str = "judging on held-out guests") -> float:
-    """Mean loss per supervised token of the evaluation examples."""
-    batches = trainer.get_eval_dataloader()
-    total, tokens = 0.0, 0
-    trainer.model.eval()
-    for done, batch in enumerate(batches):
-        reporter.progress(stage, done, len(batches), "examples")
-        learnt = int((batch["labels"][:, 1:] != -100).sum())
-        total += trainer.prediction_step(trainer.model, batch, prediction_loss_only=True)[0].item() * learnt
-        tokens += learnt
-    trainer.model.train()
-    return total / tokens
+class _Examiner:
+    """Judges the model as it is: held-out loss by guest, what it recites, what it says next.
+
+    Several processes share the held-out examples out; the first one asks the questions. All hear the same result.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        plan: Plan,
+        renderer: Renderer,
+        examples: list[Example],
+        held_out: list[Example],
+        rows: list[dict[str, list[int]]],
+        reporter: Reporter,
+    ) -> None:
+        self._trainer = trainer
+        self._renderer = renderer
+        self._reporter = reporter
+        self._course, self._seed = plan.course, plan.request.seed
+        self._rows = [(example.guest, row) for example, row in zip(held_out, rows, strict=True)]
+        self._said = words_by_recording(examples)
+        self._openings = openings(examples, renderer, plan.course.questions)
+        self._unseen = unseen(held_out, renderer)
+
+    def judged(self, point: MetricPoint, stage: str = "judging on held-out guests") -> MetricPoint:
+        """The point with all that is found out; training goes on as if nothing had been asked."""
+        import torch
+
+        model = self._trainer.model
+        model.eval()
+        with torch.random.fork_rng(), torch.no_grad(), self._trainer.accelerator.autocast():
+            guests = self._losses(stage)
+            asked = self._shared(self._ask(stage) if self._trainer.args.process_index == 0 else None)
+        model.train()
+        answers, samples = asked
+        recited = recitation(answers, self._said)
+        tokens = sum(guest.tokens for guest in guests)
+        loss = sum(guest.loss * guest.tokens for guest in guests) / tokens
+        judged = Judged(
+            guests=tuple(guests),
+            recited=recited.share,
+            longest_recited_words=recited.longest,
+            samples=tuple(SampleTurn(role=role, text=text) for role, text in samples),
+        )
+        return point.model_copy(update={"eval_loss": loss, "judged": judged})
+
+    def _losses(self, stage: str) -> list[GuestLoss]:
+        """Mean loss per supervised token, by guest."""
+        args = self._trainer.args
+        own: dict[str, tuple[float, int]] = {}
+        rows = self._rows[args.process_index :: args.world_size]
+        for done, (guest, row) in enumerate(rows):
+            self._reporter.progress(stage, done, len(rows), "examples")
+            batch = self._trainer._prepare_inputs(self._trainer.data_collator([pack([row], len(row["input_ids"]))[0]]))
+            outputs = self._trainer.model(**batch, use_cache=False, fused_lm_head=True)
+            loss, tokens = own.get(guest, (0.0, 0))
+            own[guest] = (loss - float(outputs.log_probs.sum()), tokens + int(outputs.label_mask.sum()))
+        total: dict[str, tuple[float, int]] = {}
+        for part in self._gathered(own):
+            for guest, (loss, tokens) in part.items():
+                before = total.get(guest, (0.0, 0))
+                total[guest] = (before[0] + loss, before[1] + tokens)
+        return [
+            GuestLoss(guest=guest, loss=loss / tokens, tokens=tokens) for guest, (loss, tokens) in sorted(total.items())
+        ]
+
+    def _ask(self, stage: str) -> tuple[list[str], list[tuple[str, str]]]:
+        """Answers to the openings, the likeliest words each time; and sample turns, drawn with the run's seed."""
+        import torch
+
+        base = self._trainer.model.get_base_model()
+        packed = base.config._attn_implementation
+        base.set_attn_implementation("sdpa")  # the questions differ in length, so they come padded and with a mask
+        self._reporter.progress(f"{stage}: what it recites")
+        answers = self._generate(self._openings, do_sample=False)
+        torch.manual_seed(self._seed)
+        self._reporter.progress(f"{stage}: sample turns")
+        samples = self._generate(self._unseen, do_sample=True, temperature=0.8, top_p=0.95)
+        base.set_attn_implementation(packed)
+        return answers, [(question.role, text) for question, text in zip(self._unseen, samples, strict=True)]
+
+    def _generate(self, questions: list[Question], **how: Any) -> list[str]:
+        import torch
+
+        if not questions:
+            return []
+        longest = max(len(question.prompt) for question in questions)
+        device = self._trainer.accelerator.device
+        ids = [[question.stop[0]] * (longest - len(question.prompt)) + question.prompt for question in questions]
+        mask = [[0] * (longest - len(question.prompt)) + [1] * len(question.prompt) for question in questions]
+        made = self._trainer.model.generate(
+            input_ids=torch.tensor(ids, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            max_new_tokens=self._course.answer_tokens,
+            eos_token_id=questions[0].stop,
+            pad_token_id=questions[0].stop[0],
+            use_cache=True,
+            **how,
+        )
+        return [self._renderer.decode(answer[longest:].tolist()) for answer in made]
+
+    def _gathered(self, own: Any) -> list[Any]:
+        """What each process has, in order."""
+        if self._trainer.args.world_size == 1:
+            return [own]
+        from torch.distributed import all_gather_object
+
+        found: list[Any] = [None] * self._trainer.args.world_size
+        all_gather_object(found, own)
+        return found
+
+    def _shared(self, own: Any) -> Any:
+        """What the first process has."""
+        return self._gathered(own)[0]
 
 
-def _diary(trainer: Any, plan: Plan, points: list[MetricPoint], reporter: Reporter, began: float) -> Any:
-    """The callback that decides when to save, and reports: steps as progress, checkpoints as events."""
+def _diary(
+    trainer: Any, examiner: _Examiner, plan: Plan, points: list[MetricPoint], reporter: Reporter, began: float
+) -> Any:
+    """The callback that decides when to save and to stop, and reports: steps as progress, checkpoints as events."""
+    import torch
+    from torch.utils.tensorboard import SummaryWriter
     from transformers import TrainerCallback
 
-    steps, every = plan.request.steps, plan.request.checkpoint_every
+    steps, every = plan.course.steps, plan.course.checkpoint_every
     tokens_before, seconds_before = points[-1].tokens, points[-1].seconds
+    first = trainer.args.process_index == 0
+    board = SummaryWriter(str(plan.tensorboard)) if first else None
+    for point in points:
+        _draw(board, point)
 
     class Diary(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step = state.global_step
-            if step % every == 0 or step == steps or plan.save_now.exists():
+            self.save_now = examiner._shared(plan.save_now.exists())
+            if step % every == 0 or step == steps or self.save_now:
                 control.should_save = control.should_log = True
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
@@ -423,19 +648,63 @@ def _diary(trainer: Any, plan: Plan, points: list[MetricPoint], reporter: Report
                 tokens=tokens_before + int(logs["num_tokens"]),
                 train_loss=logs["loss"],
                 seconds=round(seconds_before + time.monotonic() - began, 1),
+                memory_gb=_memory_gb(torch),
             )
             points.append(point)
-            reporter.progress(TRAINING, point.step, steps, "steps", note=f"loss {point.train_loss:.3f}")
+            _draw(board, point)
+            note = f"loss {point.train_loss:.3f}, epoch {point.step / plan.course.steps_per_epoch:.1f}"
+            reporter.progress(TRAINING, point.step, steps, "steps", note=note, figures=_figures(points, began))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step = state.global_step
-            if not plan.save_now.exists() or step == steps:  # whoever waits for the device does not wait for figures
-                points[-1] = points[-1].model_copy(update={"eval_loss": _held_out_loss(trainer, reporter)})
+            if not self.save_now or step == steps:  # whoever waits for the device does not wait for figures
+                points[-1] = examiner.judged(points[-1])
+                _draw(board, points[-1])
+                control.should_training_stop |= is_stuck(points, plan.request.patience)
+            last = step == steps or control.should_training_stop
             plan.save_now.unlink(missing_ok=True)
             folder = Path(args.output_dir) / f"checkpoint-{step}"
-            reporter.event(checkpoint=str(folder), step=step, metrics=[point.model_dump() for point in points])
+            metrics = [point.model_dump() for point in points]
+            reporter.event(checkpoint=str(folder), step=step, last=last, metrics=metrics)
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if board is not None:
+                board.close()
 
     return Diary()
+
+
+def _memory_gb(torch: Any) -> float:
+    """The most that was in use so far: of the GPU, or of this process."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
+
+
+def _figures(points: list[MetricPoint], began: float) -> dict[str, float]:
+    """Live figures of the step just made; of the last judgement where there was one."""
+    now, held_out = points[-1], [point.eval_loss for point in points if point.eval_loss is not None]
+    figures = {"loss": now.train_loss, "tokens": now.tokens, "memory_gb": now.memory_gb}
+    figures["held_out_loss"] = held_out[-1] if held_out else None
+    before = points[-2] if len(points) > 1 else now
+    if now.seconds > before.seconds:
+        figures["tokens_per_s"] = round((now.tokens - before.tokens) / (now.seconds - before.seconds), 1)
+    return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def _draw(board: Any, point: MetricPoint) -> None:
+    """A point's figures in TensorBoard's files."""
+    if board is None:
+        return
+    figures = {"loss/training": point.train_loss, "loss/held-out": point.eval_loss, "memory/GB": point.memory_gb}
+    if point.judged is not None:
+        figures["memorisation/recited 13-grams"] = point.judged.recited
+        guests = enumerate(point.judged.guests, start=1)  # by number: no erasure reaches these files
+        figures |= {f"perplexity/held-out guest {number}": one.perplexity for number, one in guests}
+    for name, value in figures.items():
+        if value is not None:
+            board.add_scalar(name, value, point.step)
+    board.flush()
 
 
 def _adapter_folder(plan: Plan, checkpoint: Path) -> Path:
@@ -493,7 +762,11 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command")
     preparing = commands.add_parser("prepare", help="make the offline profile's base model")
     preparing.add_argument("--out", type=Path, required=True, help="folder to make")
+    ranking = commands.add_parser("rank", help="one process of a training on several GPUs; accelerate starts it")
+    ranking.add_argument("--order", type=Path, required=True, help="what to train, as JSON")
     arguments = parser.parse_args()
+    if arguments.command == "rank":
+        sys.exit(ranks.rank(arguments.order, train_here))
     if arguments.command != "prepare":
         return serve({"train": train, "prepare": prepare})
     os.environ["HF_HUB_OFFLINE"] = "1"

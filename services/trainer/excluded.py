@@ -45,6 +45,24 @@ def without_spans(
             yield None
 
 
+def said_in_spans(
+    turns: Iterable[Turn], spans: Sequence[ExcludedSpan], repeated: Sequence[Repeated]
+) -> list[tuple[str, str]]:
+    """(reason, text) of each unbroken run of words that `without_spans` leaves out."""
+    repeats = {place: one.why for one in repeated for place in range(one.first_word, one.last_word)}
+    said = [word for turn in turns for word in words_of(turn)]
+    found: list[tuple[str, list[str]]] = []
+    before = None
+    for place, word in enumerate(said):
+        reason = _why(word, place, spans, repeats)
+        if reason is not None and reason == before:
+            found[-1][1].append(word.text)
+        elif reason is not None:
+            found.append((reason, [word.text]))
+        before = reason
+    return [(reason, " ".join(words)) for reason, words in found]
+
+
 def _why(word: Word, place: int, spans: Sequence[ExcludedSpan], repeats: dict[int, str]) -> str | None:
     middle_s = (word.start_s + word.end_s) / 2
     found = next((span for span in spans if span.start_s <= middle_s < span.end_s), None)

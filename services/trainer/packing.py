@@ -39,11 +39,16 @@ def pack(rows: Sequence[Row], max_length: int) -> list[dict[str, list[int]]]:
     source    packing_strategy="bfd" of TRL, which shortens what is too long
     """
     sizes = [len(row["input_ids"]) for row in rows]
+    return [_joined([rows[example] for example in own]) for own in fitted(sizes, max_length)]
+
+
+def fitted(sizes: Sequence[int], max_length: int) -> list[list[int]]:
+    """Which examples go into each pack, by their sizes in tokens; see `pack`."""
     if sizes and max(sizes) > max_length:
         raise ValueError(f"an example of {max(sizes)} tokens does not fit into {max_length}")
     members: list[list[int]] = []
     rooms: list[tuple[int, int]] = []  # room left and place of each pack, ascending
-    for example in sorted(range(len(rows)), key=lambda place: (-sizes[place], place)):
+    for example in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
         found = bisect_left(rooms, (sizes[example], -1))
         if found < len(rooms):
             room, place = rooms.pop(found)
@@ -52,7 +57,7 @@ def pack(rows: Sequence[Row], max_length: int) -> list[dict[str, list[int]]]:
             members.append([])
         members[place].append(example)
         insort(rooms, (room - sizes[example], place))
-    return [_joined([rows[example] for example in own]) for own in sorted(sorted(own) for own in members)]
+    return sorted(sorted(own) for own in members)
 
 
 def filling(packs: Sequence[Row], max_length: int) -> Filling:

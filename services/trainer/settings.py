@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,11 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.models import base_folder
 from shared.settings import ServiceSettings
+
+
+def own_rank() -> int:
+    """Which of several training processes this is, as accelerate's launcher tells it; 0 of one."""
+    return int(os.environ.get("RANK", "0"))
 
 
 class Settings(ServiceSettings):

@@ -1,5 +1,5 @@
-"""What a dataset is made from: the current transcripts of a show, without what is repeated in them; and what earlier
-datasets kept out of training."""
+"""What a dataset is made from: the transcripts of a show, current or named, and what is repeated in them; and what
+earlier datasets kept out of training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.transcripts import current, transcribed
 
 
 def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list[Source]:
-    """The current transcript revision of each recording, in order of recording id, and which of its words are repeated.
+    """The transcript revision of each recording, in order of recording id, and which of its words are repeated.
 
     What is repeated is looked for in all current transcripts of the show, also where only some recordings are asked
     for: two of them may share an advert that is plain only in fifty, and nobody's wish for a small dataset should let
@@ -28,6 +28,8 @@ def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list
     raises   BadInputError if the show has none; ArtifactMissingError if one that is named has none
     """
     there = transcribed(store, request.show)
+    if strangers := sorted(set(request.revisions) - {*there, *request.recordings}):
+        raise BadInputError(f"revisions are named of recordings that show {request.show} has not: {strangers[0]}")
     wanted = sorted(set(request.recordings)) or there
     if not wanted:
         raise BadInputError(
@@ -38,7 +40,7 @@ def read_sources(request: DatasetRequest, job: JobContext, store: Store) -> list
     for done, recording in enumerate(everything):
         job.check()
         job.progress("reading transcripts", done, len(everything), "transcripts")
-        transcript = current(store, request.show, recording)
+        transcript = _revision(store, request, recording)
         said.append(said_in(transcript))
         if recording in wanted:
             sources.append(_source(store, transcript, recordings_of.read(store, request.show, recording)))
@@ -59,6 +61,14 @@ def repeated_in(recording: str, clusters: Sequence[Cluster]) -> tuple[Repeated, 
     return tuple(sorted(found, key=lambda one: (one.first_word, one.last_word)))
 
 
+def _revision(store: Store, request: DatasetRequest, recording: str) -> Transcript:
+    """The revision that is asked for, or the current one."""
+    named = request.revisions.get(recording)
+    if named is None:
+        return current(store, request.show, recording)
+    return load(store, keys.transcript(request.show, recording, named), Transcript)
+
+
 def _source(store: Store, transcript: Transcript, recording: Recording) -> Source:
     return Source(
         recording=recording.id,
@@ -68,6 +78,9 @@ def _source(store: Store, transcript: Transcript, recording: Recording) -> Sourc
         host_method=transcript.host_method,
         turns=transcript.turns,
         excluded_spans=left_out_of(transcript, recording.excluded_spans),
+        state=transcript.state,
+        language=transcript.language,
+        facts=recordings_of.facts_of(store, recording.show, recording.id),
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from shared.errors import BadInputError
-from shared.render import FAMILIES, Renderer, header, renderer_for
+from shared.families import FAMILIES, as_text
+from shared.render import Renderer, header, renderer_for
 from shared.schemas import Message
 
 SPECIALS = {
@@ -29,7 +30,10 @@ TALK = [
 
 
 def base_model(folder: Path, family: str, template: str | None = None) -> Path:
-    """A folder with a byte-level tokenizer (every text can be encoded) and the special tokens of a family."""
+    """A folder with a byte-level tokenizer (every text can be encoded) and the special tokens of a family.
+
+    template   the model's own chat template; of its family's first marker alone if not given, none if empty
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -37,6 +41,8 @@ def base_model(folder: Path, family: str, template: str | None = None) -> Path:
     tokenizer.add_special_tokens([AddedToken(text, special=True) for text in SPECIALS.get(family, [])])
     folder.mkdir(exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
+    if template is None:
+        template = next((known.markers[0] for known in FAMILIES if known.name == family), "plain")
     if template:
         (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
     return folder
@@ -119,6 +125,37 @@ def test_mistral_puts_the_header_in_front_of_the_first_host_turn(tmp_path):
     assert text.count("[INST]") == 1
 
 
+CHATML = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nH<|im_end|>\n<|im_start|>assistant\nG<|im_end|>\n"
+WRITTEN = {
+    "SmolLM2": ("chatml", CHATML),
+    "Qwen2.5": ("chatml", CHATML),
+    "Mistral-7B-Instruct-v0.3": ("mistral", "<s>[INST]S\n\nH[/INST]G</s>"),
+    "Llama-3.1": (
+        "llama3",
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nH<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nG<|eot_id|>",
+    ),
+}
+
+
+@pytest.mark.parametrize("model", WRITTEN)
+def test_each_family_writes_a_system_text_a_question_and_an_answer_as_its_models_do(tmp_path, model):
+    """As their own chat templates write them; Mistral's with the blanks that its v0.3 tokenizer adds by itself."""
+    family, text = WRITTEN[model]
+    folder = base_model(tmp_path / "model", family)
+    said = [Message(role=role, text=letter) for role, letter in (("system", "S"), ("host", "H"), ("guest", "G"))]
+
+    ids = renderer_for(folder).render(said).ids
+
+    assert Tokenizer.from_file(str(folder / "tokenizer.json")).decode(ids, skip_special_tokens=False) == text
+
+
+def test_a_model_without_a_chat_template_is_refused_with_what_to_choose(tmp_path):
+    with pytest.raises(BadInputError, match=r"no chat template.*Instruct"):
+        renderer_for(base_model(tmp_path / "model", "chatml", template=""))
+
+
 def test_chatml_writes_what_the_models_own_template_writes(tmp_path):
     model = base_model(tmp_path / "model", "chatml")
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
@@ -145,6 +182,26 @@ def test_it_must_be_the_next_speakers_turn(renderer):
 def test_an_empty_turn_is_refused(renderer):
     with pytest.raises(BadInputError, match="empty"):
         renderer.render([Message(role="host", text=" \n")])
+
+
+@pytest.mark.parametrize("family", ["chatml", "llama3", "mistral"])
+@pytest.mark.parametrize("talk", [TALK, TALK[:1], TALK[:2], TALK[1:], TALK[1:2]], ids=len)
+def test_as_text_is_what_the_ids_say_with_markers_spelt_out(tmp_path, family, talk):
+    model = base_model(tmp_path / "model", family)
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+
+    ids = renderer_for(model).render(talk).ids
+
+    assert as_text(talk, family) == tokenizer.decode(ids, skip_special_tokens=False)
+
+
+def test_as_text_refuses_what_the_renderer_refuses():
+    with pytest.raises(BadInputError, match="host, guest"):
+        as_text(TALK[2:3], "chatml")
+    with pytest.raises(BadInputError, match="empty"):
+        as_text([Message(role="host", text=" \n")], "chatml")
+    with pytest.raises(BadInputError, match="knows chatml, llama3, mistral"):
+        as_text(TALK, "gemma")
 
 
 def test_count_is_the_number_of_content_ids(renderer):

@@ -9,16 +9,23 @@ from shared.schemas import (
     Adapter,
     Blob,
     Dataset,
+    DatasetReport,
     Episode,
     EpisodeRequest,
     EpisodeTurn,
+    GuestLoss,
     HostMethod,
+    Included,
+    Judged,
     Lineage,
+    MetricPoint,
     Recording,
     Report,
     Role,
+    SampleTurn,
     Show,
     Transcript,
+    TranscriptState,
     Turn,
     Voiceprint,
 )
@@ -120,6 +127,8 @@ def _dataset(store: Store, slug: str, transcripts: list[str]) -> str:
         train_guests=("Ann",),
         eval_guests=("Bob",),
         left_out=(),
+        warnings=("Ann is hard to understand", "Bob is easy to understand"),
+        report=_report(),
         max_length=512,
         loss_on="both",
         base_model="tests/tiny",
@@ -128,6 +137,28 @@ def _dataset(store: Store, slug: str, transcripts: list[str]) -> str:
     )
     create_manifest(store, keys.dataset(slug, "d1"), dataset)
     return keys.dataset(slug, "d1")
+
+
+def _report() -> DatasetReport:
+    rows = tuple(
+        Included(
+            recording=recording,
+            transcript="rev1",
+            guest=guest,
+            state=TranscriptState.MACHINE,
+            held_out=guest == "Bob",
+            examples=1,
+            tokens=10,
+            words=5,
+            talk_s=1,
+        )
+        for recording, guest in GUESTS.items()
+    )
+    return DatasetReport(
+        recordings=rows, hours=0, words=10, guests=2, examples=2, tokens=20, supervised_share=1, fill=1,
+        words_left_out=0, left_out=(), leaks=(), backchannels=0, fillers=0, enough="no",
+        advice=("Add guests.", "Ann says little.", "Bob says little."),
+    )  # fmt: skip
 
 
 def _checkpoint(store: Store, slug: str, step: int, weights: Blob) -> None:
@@ -149,18 +180,29 @@ def _checkpoint(store: Store, slug: str, step: int, weights: Blob) -> None:
 def _adapter(store: Store, slug: str, dataset: str, weights: Blob) -> str:
     name = keys.adapter_name(slug, 1, STEPS)
     card = put_blob(store, f"# {name}\n\n| kept out of training | Bob: 10 tokens |\n".encode(), "text/markdown")
+    judged = Judged(
+        guests=tuple(GuestLoss(guest=guest, loss=2, tokens=10) for guest in GUESTS.values()),
+        recited=0.01,
+        longest_recited_words=5,
+        samples=(SampleTurn(role="host", text="So, Ann, who is Bob?"),),
+    )
+    metrics = tuple(MetricPoint(step=step, tokens=100 * step, eval_loss=3, judged=judged) for step in (0, 2, STEPS))
+    lines = "".join(f"{point.model_dump_json()}\n" for point in metrics)
+    figures = put_blob(store, lines.encode(), "application/jsonl")
     adapter = Adapter(
         name=name,
         show=slug,
         dataset="d1",
-        files={"adapter_model.safetensors": weights, "README.md": card},
+        files={"adapter_model.safetensors": weights, "README.md": card, "metrics.jsonl": figures},
         base_model="tests/tiny",
         base_revision="r" * 40,
         rank=16,
         target_modules=("q_proj",),
         eval_loss_before=3,
         eval_loss_after=2,
-        metrics=(),
+        metrics=metrics,
+        base_judged=judged,
+        warnings=("it recites Ann", "it does not recite Bob"),
         lineage=_lineage(store, dataset),
     )
     create_manifest(store, keys.adapter(slug, name), adapter)

@@ -14,6 +14,7 @@ import typer
 
 from services.studio.cli_recordings import TrackFile, as_row, expanded, files_in, track_file
 from shared import keys
+from shared.recordings import facts_of
 from shared.schemas import Blob, ExcludedSpan, GuestGuess, Lineage, Recording, Show
 from shared.store import create_manifest, load
 from tests.fakes import FeedingCrew, HesitantStore
@@ -160,11 +161,17 @@ def test_facts_of_recordings_and_shows_are_corrected(desk: Desk, store, tmp_path
         desk.diary("shows", "create", "panel", "--title", "P", "--host", "M", "--speakers", "4", "--json")
     )
     nothing = desk.diary("recordings", "edit", "lamp", added["recording"])
+    facts = ("--fact", "Ann bakes.", "--fact", "Ann was a pilot.")
+    told = desk.diary("recordings", "edit", "lamp", added["recording"], *facts)
+    kept = facts_of(store, "lamp", added["recording"])
+    cleared = desk.diary("recordings", "edit", "lamp", added["recording"], "--no-facts")
 
     shown = as_json(desk.diary("recordings", "show", "lamp", added["recording"], "--json"))
     assert (shown["guest"], shown["title"]) == (edited["guest"], edited["title"]) == ("Ann Ash", "Cups")
     assert (show["speakers"], show["rights"], show["title"], created["speakers"]) == (3, "own", "The Lamplight Hour", 4)
     assert nothing.returncode != 0 and "say what to change" in nothing.stderr
+    assert "facts: Ann bakes.; Ann was a pilot." in told.stdout and kept == ("Ann bakes.", "Ann was a pilot.")
+    assert "facts: none" in cleared.stdout and facts_of(store, "lamp", added["recording"]) == ()
 
 
 # ---- pure ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from services.studio import erasure, traces
 from services.studio.erasure import EraseRequest
 from services.studio.exports import take_stock, tar_bytes
+from services.studio.facts import GivenChanges, edit_recording
 from services.studio.imports import bring_in
 from services.studio.lineage import damage, walk
 from services.studio.memories import Memories
@@ -19,6 +20,7 @@ from services.studio.withdrawal import in_the_way, recording_of
 from shared import keys
 from shared.errors import ConflictError, NotFoundError
 from shared.forgetting import Forgetting, Forgotten, RememberedJob
+from shared.recordings import facts_of
 from shared.schemas import (
     Absences,
     Adapter,
@@ -26,6 +28,7 @@ from shared.schemas import (
     Episode,
     JobState,
     Lineage,
+    MetricPoint,
     Recording,
     RecordingEdits,
     Tombstone,
@@ -136,7 +139,9 @@ def test_nothing_of_it_is_left_and_the_other_recording_is_untouched(store: Memor
     own = [published.original.key, *(key for key in before if "published" in key)]
     assert all(store.objects[key] == before[key] for key in own)
     assert store.exists(keys.upload("other"))
-    assert result.objects == len(before.keys() - store.objects.keys()) - 2  # the old model card, the old absences
+    assert (
+        result.objects == len(before.keys() - store.objects.keys()) - 3
+    )  # the old model card and figures, the old absences
     tombstone = load(store, keys.tombstone("lamp", "spoken"), Tombstone)
     assert (tombstone.by, tombstone.reason, tombstone.descendants) == ("tester", "asked for", result.marked)
 
@@ -150,6 +155,10 @@ def test_what_was_made_from_it_says_so_and_is_no_damage(store: MemoryStore, tmp_
     assert dataset.source_withdrawn == adapter.source_withdrawn == episode.source_withdrawn == ("spoken",)
     assert (dataset.train_guests, dataset.eval_guests) == ((), ("Bob",))
     assert len(result.marked) == 3 and not store.exists(dataset.train.key) and not store.exists(dataset.eval.key)
+    rows = {row.recording: (row.guest, row.tokens) for row in dataset.report.recordings} if dataset.report else {}
+    assert rows == {"spoken": ("withdrawn", 10), "published": ("Bob", 10)}
+    assert dataset.report and dataset.report.advice == ("Add guests.", "Bob says little.")
+    assert dataset.warnings == ("Bob is easy to understand",)
     card = store.get(adapter.files["README.md"].key).decode()
     assert "Source withdrawn" in card and "Bob" not in card
     assert store.exists(adapter.files["adapter_model.safetensors"].key)
@@ -160,6 +169,85 @@ def test_what_was_made_from_it_says_so_and_is_no_damage(store: MemoryStore, tmp_
     assert states[keys.transcript("lamp", "spoken", "rev1")] == states[dataset.train.key] == "withdrawn"
     assert states[keys.dataset("lamp", "d1")] == states[keys.adapter("lamp", "lamp.r1.c4")] == "withdrawn"
     assert states[keys.recording("lamp", "published")] == "here"
+
+
+def test_an_adapter_keeps_its_figures_without_names_and_without_what_it_said(store: MemoryStore, tmp_path: Path):
+    before = load(store, keys.adapter("lamp", "lamp.r1.c4"), Adapter)
+
+    erase(store, tmp_path)
+
+    adapter = load(store, keys.adapter("lamp", "lamp.r1.c4"), Adapter)
+    told = [adapter.base_judged, *(point.judged for point in adapter.metrics)]
+    assert len(told) == 4
+    for judged in told:
+        assert judged and judged.samples == () and judged.recited == 0.01
+        assert [(one.guest, one.loss) for one in judged.guests] == [("withdrawn", 2.0), ("Bob", 2.0)]
+    assert [point.eval_loss for point in adapter.metrics] == [point.eval_loss for point in before.metrics]
+    assert adapter.warnings == ("it does not recite Bob",)
+    lines = store.get(adapter.files["metrics.jsonl"].key).decode().splitlines()
+    assert [MetricPoint.model_validate_json(line) for line in lines] == list(adapter.metrics)
+    assert not store.exists(before.files["metrics.jsonl"].key)
+
+
+def test_figures_that_another_adapter_has_too_stay_with_it(store: MemoryStore, tmp_path: Path):
+    key = keys.adapter("lamp", "lamp.r1.c4")
+    adapter = load(store, key, Adapter)
+    unrelated = Lineage(by="test", version="0.1.0", job="j1", actor="ann")
+    other = adapter.model_copy(update={"name": "other.r1.c4", "show": "other", "lineage": unrelated})
+    create_manifest(store, keys.adapter("other", "other.r1.c4"), other)
+
+    erase(store, tmp_path)
+
+    assert all(store.exists(blob.key) for blob in other.files.values())
+    assert load(store, key, Adapter).files["metrics.jsonl"] != adapter.files["metrics.jsonl"]
+
+
+def test_two_adapters_of_it_with_the_same_figures_are_both_written_anew(store: MemoryStore, tmp_path: Path):
+    secrets = secrets_of(store)
+    adapter = load(store, keys.adapter("lamp", "lamp.r1.c4"), Adapter)
+    create_manifest(store, keys.adapter("lamp", "lamp.r2.c4"), adapter.model_copy(update={"name": "lamp.r2.c4"}))
+
+    erase(store, tmp_path)
+
+    assert found_in(store, secrets) == []
+    first, second = (load(store, keys.adapter("lamp", f"lamp.r{run}.c4"), Adapter) for run in (1, 2))
+    assert first.files["metrics.jsonl"] == second.files["metrics.jsonl"]
+    assert store.exists(first.files["metrics.jsonl"].key)
+
+
+def test_an_adapter_whose_dataset_is_not_stored_keeps_no_name(store: MemoryStore, tmp_path: Path):
+    found = load(store, keys.adapter("lamp", "lamp.r1.c4"), Adapter)
+    lineage = found.lineage.model_copy(update={"made_from": made_from(store, keys.recording("lamp", "spoken"))})
+    store.objects[keys.adapter("lamp", "lamp.r1.c4")] = (
+        found.model_copy(update={"lineage": lineage}).model_dump_json().encode()
+    )
+    store.delete(keys.dataset("lamp", "d1"))
+
+    erase(store, tmp_path)
+
+    adapter = load(store, keys.adapter("lamp", "lamp.r1.c4"), Adapter)
+    assert adapter.base_judged and {one.guest for one in adapter.base_judged.guests} == {"withdrawn"}
+
+
+def test_facts_of_a_guest_go_with_the_recording(store: MemoryStore, tmp_path: Path):
+    edit_recording(store, "lamp", "spoken", GivenChanges(facts=("She keeps vermilion kettles.",)), "ed")
+    edit_recording(store, "lamp", "published", GivenChanges(facts=("He keeps cups.",)), "ed")
+
+    erase(store, tmp_path)
+
+    assert found_in(store, [b"vermilion"]) == []
+    assert facts_of(store, "lamp", "published") == ("He keeps cups.",)
+
+
+def test_a_name_that_a_person_gave_a_guest_who_is_still_here_stays(store: MemoryStore, tmp_path: Path):
+    key = keys.dataset("lamp", "d1")
+    dataset = load(store, key, Dataset).model_copy(update={"eval_guests": ("Robert",)})
+    store.objects[key] = dataset.model_dump_json().encode()
+    edit_recording(store, "lamp", "published", GivenChanges(guest="Robert"), "ed")
+
+    erase(store, tmp_path)
+
+    assert load(store, key, Dataset).eval_guests == ("Robert",)
 
 
 def test_brought_back_later_its_old_descendants_stay_withdrawn(store: MemoryStore, tmp_path: Path):
@@ -223,6 +311,7 @@ def test_it_is_refused_while_a_job_works_with_it_naming_the_job(store: MemorySto
         (a_job("pipeline", dataset={"recordings": []}), True),
         (a_job("train", dataset="d1"), True),
         (a_job("train", dataset="d2"), False),
+        (a_job("train", dataset="d2", continue_from="lamp.r1.c4"), True),
         (a_job("write", adapter="lamp.r1.c4"), True),
         (a_job("write", adapter="best"), True),
         (a_job("write", adapter="base"), False),

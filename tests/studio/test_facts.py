@@ -105,6 +105,31 @@ def test_no_edits_are_left_of_a_recording_that_is_erased_meanwhile(store: Memory
     assert erasing.list("shows/lamp/edits/") == []
 
 
+def test_facts_of_a_guest_are_kept_beside_the_recording_until_they_are_cleared(door, store: MemoryStore):
+    client, people = door
+    before = client.patch(PLACE, json={"guest": "Ann Ash"}, headers=people["ed"]).json()
+
+    told = client.patch(PLACE, json={"facts": [" Ann bakes\nbread. ", "Ann was a pilot."]}, headers=people["ed"])
+    client.patch(PLACE, json={"title": "Of cups"}, headers=people["ed"])
+    kept = recordings.facts_of(store, "lamp", "spoken")
+    read = client.get(f"{PLACE}/facts", headers=people["vi"])
+    client.patch(PLACE, json={"facts": []}, headers=people["ed"])
+
+    assert told.json() == before, "a recording has no facts of its own"
+    assert kept == ("Ann bakes bread.", "Ann was a pilot.") and read.json() == list(kept)
+    assert recordings.facts_of(store, "lamp", "spoken") == () == recordings.facts_of(store, "lamp", "published")
+    assert client.get(f"{PLACE}/facts", headers=people["one"]).status_code == 403
+    assert client.get(f"{PLACE}x/facts", headers=people["vi"]).status_code == 404
+
+
+@pytest.mark.parametrize("facts", [["x" * 301], ["Ann bakes."] * 21, [" "], "Ann bakes."])
+def test_facts_that_no_header_has_room_for_are_refused(door, store: MemoryStore, facts: object):
+    client, people = door
+
+    assert client.patch(PLACE, json={"facts": facts}, headers=people["ed"]).status_code == 422
+    assert not store.exists(keys.edits("lamp", "spoken"))
+
+
 def test_facts_of_a_show_are_corrected_one_by_one(door, store: MemoryStore):
     client, people = door
 

@@ -250,7 +250,7 @@ def test_links_and_devices_are_refused(source: MemoryStore, tmp_path: Path, kind
             lambda found: listed_but_wrong(
                 found,
                 "datasets/",
-                found[last_of(found, "datasets/")].replace(b'"schema_version":1', b'"schema_version":2'),
+                found[last_of(found, "datasets/")].replace(b'"schema_version":2', b'"schema_version":3'),
             ),
             "newer version.*upgrade",
         ),

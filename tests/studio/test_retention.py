@@ -18,6 +18,7 @@ from shared.errors import NewerDataError
 from shared.schemas import now
 from shared.store import put_blob
 from tests.fakes import DyingStore, FakeJob, HookedFakeJob, MemoryStore
+from tests.studio.a_dataset import points, put_dataset, put_run
 from tests.studio.a_show import put_show
 
 DAYS = Rules(working=timedelta(days=7))
@@ -62,6 +63,16 @@ def test_an_unfinished_run_keeps_its_checkpoints_until_it_counts_as_abandoned():
 
     found = marks(store)
     assert by_kind(found) == {"checkpoints": 5} and "no checkpoint for 30 days" in found[0].why
+
+
+def test_a_run_that_kept_an_earlier_step_than_its_last_is_finished_all_the_same():
+    store = MemoryStore()
+    put_dataset(store)
+    put_run(store, 1, points(3.0, 2.0, 2.5), kept=1)
+    put_run(store, 11, points(3.0, 2.0))
+    store.grow_old(hours=25)
+
+    assert {mark.key for mark in marks(store)} == {keys.checkpoint("lamp", 1, step) for step in (1, 2)}
 
 
 def test_a_finished_run_keeps_its_checkpoints_as_long_as_the_operator_wants():

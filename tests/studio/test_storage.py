@@ -24,7 +24,7 @@ def test_every_object_counts_for_its_show_and_kind():
         "transcripts": 4,  # two revisions, two heads
         "datasets": 3,
         "checkpoints": 5,  # two manifests, two optimizer states, the adapter's weights
-        "adapters": 3,
+        "adapters": 4,
         "episodes": 3,
     }
     assert [(kind.kind, kind.bytes) for kind in found.other] == [("uploads", 5)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from services.trainer import dataset
 from services.trainer.dataset import Frame, Source, build_examples, conversations, cut, encode, split
 from shared.errors import BadInputError
-from shared.render import Renderer
-from shared.schemas import Example, HostMethod, Message
+from shared.render import Renderer, header
+from shared.schemas import Example, HostMethod, Message, TranscriptState, Turn
 from tests.trainer.conftest import small_talk, turns
 
 FRAME = Frame("Lamp", "Mara", max_length=512, loss_on="both")
@@ -86,6 +87,84 @@ def test_a_guessed_host_is_a_warning(renderer: Renderer):
     built = build_examples([source(*small_talk("Ann"), method=HostMethod.GUESSED)], FRAME, renderer)
 
     assert built.examples and "rec1" in built.warnings[0]
+
+
+def doubted(turn: Turn, doubt: float, settled_by: str | None = None) -> Turn:
+    return turn.model_copy(update={"doubt": doubt, "settled_by": settled_by})
+
+
+def test_turns_that_are_doubted_more_than_allowed_stay_out_and_what_follows_answers_nothing(renderer: Renderer):
+    said = turns("h: One?", "g: Two.", "h: Three? Four.", "g: Five six.", "h: Seven?", "g: Eight.")
+    unsure = (*said[:2], doubted(said[2], 0.9), *said[3:])
+
+    built = build_examples([replace(source(), turns=unsure)], replace(FRAME, max_doubt=0.85), renderer)
+
+    assert [as_text(example.messages[1:]) for example in built.examples] == [
+        ["h: One?", "g: Two."], ["h: Seven?", "g: Eight."],
+    ]  # fmt: skip
+    assert {left.reason: left.words for left in built.left_out} == {dataset.UNSURE: 2, dataset.NO_QUESTION: 2}
+
+
+@pytest.mark.parametrize(("doubt", "settled_by"), [(0.85, None), (0.99, "Ann")])
+def test_turns_at_the_threshold_and_settled_ones_are_learnt_from(renderer: Renderer, doubt, settled_by):
+    said = tuple(doubted(turn, doubt, settled_by) for turn in turns("h: One?", "g: Two."))
+
+    assert build_examples([replace(source(), turns=said)], replace(FRAME, max_doubt=0.85), renderer).left_out == []
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "is_in"),
+    [("machine", "machine", True), ("machine", "reviewed", False), ("approved", "reviewed", True)],
+)
+def test_transcripts_that_people_have_checked_too_little_stay_out(renderer: Renderer, state, wanted, is_in):
+    checked = replace(source(*small_talk("Ann")), state=TranscriptState(state))
+
+    built = build_examples([checked], replace(FRAME, min_state=TranscriptState(wanted)), renderer)
+
+    assert bool(built.examples) is is_in
+    assert [left.reason for left in built.left_out] == (
+        [] if is_in else [f"transcript is {state}, and {wanted} was asked for; see `diary transcripts review`"]
+    )
+
+
+def test_a_language_that_the_base_model_does_not_write_stays_out(renderer: Renderer):
+    german = replace(source("h: Wer sind Sie?", "g: Ein Taucher."), language="de")
+    frame = replace(FRAME, languages=frozenset({"en"}), base="SmolLM2")
+
+    [left] = build_examples([german], frame, renderer).left_out
+
+    assert left.reason.startswith("in de, which SmolLM2 does not write") and "TRAINER_BASE_MODEL" in left.reason
+    assert build_examples([german], replace(FRAME, languages=None), renderer).examples
+
+
+def test_backchannels_are_folded_and_fillers_go_if_somebody_wants_it(renderer: Renderer):
+    said = source("h: Who, um, are you?", "g: I was a diver", "h: Mhm.", "g: and, uh, a baker.")
+
+    kept = build_examples([said], FRAME, renderer)
+    dropped = build_examples([said], replace(FRAME, drop_fillers=True), renderer)
+
+    assert as_text(kept.examples[0].messages[1:]) == ["h: Who, um, are you?", "g: I was a diver and, uh, a baker."]
+    assert as_text(dropped.examples[0].messages[1:]) == ["h: Who, are you?", "g: I was a diver and, a baker."]
+    assert (kept.backchannels, kept.fillers, dropped.fillers) == (1, 0, 2)
+
+
+def test_facts_of_the_guest_stand_in_the_header(renderer: Renderer):
+    told = replace(source(*small_talk("Ann")), facts=("Ann dives.",))
+
+    assert "Fact: Ann dives." in build_examples([told], FRAME, renderer).examples[0].messages[0].text
+
+
+def test_the_header_is_the_one_that_generation_writes(renderer: Renderer):
+    """The ids of an example's header and first question are those a prompt for its first answer begins with."""
+    told = replace(source(*small_talk("Ann Ash")), facts=("Ann dives.",))
+    example = build_examples([told], FRAME, renderer).examples[0]
+    asked = header(
+        show_title="Lamp", host="Mara", guest="Ann Ash", facts=["Ann dives."], about="Talk", position=0.0, summary=""
+    )
+
+    prompt = renderer.prompt([asked, example.messages[1]], "guest")
+
+    assert renderer.render(example.messages).ids[: len(prompt)] == prompt
 
 
 def test_markers_in_a_transcript_are_neutralised(renderer: Renderer):

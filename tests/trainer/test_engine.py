@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from services.trainer.engine import TrainingEngine
-from services.trainer.plan import Plan
+from services.trainer.plan import Course, Plan
 from services.trainer.settings import Settings
 from shared.errors import JobCancelledError, LeaseYieldedError
 from shared.lease import Lease
@@ -35,11 +35,27 @@ def engine(tmp_path: Path, base: Base) -> Iterator[TrainingEngine]:
 
 
 def plan_for(job: FakeJob, base: Base, **wishes) -> Plan:
-    request = TrainRequest(show="lamp", dataset="d", **{"steps": 3, "checkpoint_every": 2, **wishes})
+    request = TrainRequest(show="lamp", dataset="d")
     nothing = job.work_dir / "nothing"
     return Plan(
-        request=request, base=base, max_length=512, loss_on="both", train=nothing, eval=nothing, work=job.work_dir
+        request=request,
+        course=a_course(**{"steps": 3, "checkpoint_every": 2, **wishes}),
+        base=base,
+        max_length=512,
+        loss_on="both",
+        train=nothing,
+        eval=nothing,
+        work=job.work_dir,
+        tensorboard=nothing,
     )
+
+
+def a_course(**wishes) -> Course:
+    usual = {
+        "steps_per_epoch": 2.0, "examples_per_step": 2, "learning_rate": 1e-3, "processes": 1, "quantised": False,
+        "recompute": False, "row_tokens": 512, "questions": 4, "answer_tokens": 40,
+    }  # fmt: skip
+    return Course(**{**usual, **wishes})
 
 
 class Kept(list[int]):
@@ -90,8 +106,8 @@ def test_whoever_waits_gets_the_device_after_the_step_in_hand_and_no_step_is_los
 
     assert got_it_at[0] - asked_at[0] < 5
     assert len(kept) == 1 and kept[0] >= 1, "a checkpoint out of turn"
-    shorter = plan.request.model_copy(update={"steps": kept[0] + 2})
-    resumed = engine.train(plan.model_copy(update={"request": shorter, "metrics": kept.metrics}), job, kept)
+    shorter = plan.course.model_copy(update={"steps": kept[0] + 2})
+    resumed = engine.train(plan.model_copy(update={"course": shorter, "metrics": kept.metrics}), job, kept)
     assert [point.step for point in resumed.metrics] == list(range(shorter.steps + 1))
 
 

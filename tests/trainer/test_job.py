@@ -8,7 +8,7 @@ import json
 import pytest
 
 from services.trainer import job as story
-from services.trainer.checkpoints import Checkpoint, Run
+from services.trainer.plan import Device
 from shared import keys
 from shared.errors import (
     ArtifactMissingError,
@@ -18,9 +18,22 @@ from shared.errors import (
     JobCancelledError,
     LeaseYieldedError,
     NoSpaceError,
+    OutOfMemoryError,
+    StoreUnavailableError,
 )
 from shared.models import Base
-from shared.schemas import Adapter, Dataset, DatasetRequest, Example, HostMethod, TrainRequest
+from shared.schemas import (
+    Adapter,
+    Checkpoint,
+    Dataset,
+    DatasetRequest,
+    Example,
+    HostMethod,
+    RecordingEdits,
+    Run,
+    TrainRequest,
+    Transcript,
+)
 from shared.store import create_manifest, get_blob, load
 from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
 from tests.trainer.conftest import GUESTS, SHOW, add_talk, small_talk
@@ -139,6 +152,54 @@ def test_examples_longer_than_the_base_model_reads_are_refused(store, job, engin
         build(store, job, engine, max_length=4096)
 
 
+def test_the_report_is_in_the_manifest(store, job, engine):
+    report = build(store, job, engine).report
+
+    assert report is not None and report.enough == "no" and report.guests == 4
+    assert [one.recording for one in report.recordings] == ["rec1", "rec2", "rec3", "rec4"]
+
+
+def test_a_named_revision_is_taken_instead_of_the_current_one(store, job, engine):
+    add_talk(store, "rec2", "Bob Birch", ["h: Corrected?", "g: Corrected."], revision="correction-1")
+
+    dataset = build(store, job, engine, revisions={"rec2": "machine-1"})
+
+    taken = [source.key for source in dataset.lineage.made_from if "/rec2/" in source.key]
+    assert taken == ["shows/lamp/transcripts/rec2/machine-1.json"]
+    with pytest.raises(ArtifactMissingError, match="machine-9"):
+        build(store, job, engine, revisions={"rec2": "machine-9"})
+    with pytest.raises(BadInputError, match="rec77"):
+        build(store, job, engine, revisions={"rec77": "machine-1"})
+
+
+def test_without_a_wish_examples_are_as_long_as_the_device_has_room_for(store, job, engine, base):
+    assert build(store, job, engine, max_length=None).max_length == 512
+    assert build(store, job, ScriptedTrainingEngine(base, device=GPU), max_length=None).max_length == base.context
+
+
+def test_a_show_in_a_language_that_the_base_model_does_not_write_is_refused(store, job, base):
+    english = base.model_copy(update={"name": "HuggingFaceTB/SmolLM2-135M-Instruct"})
+    for number in (1, 2, 3, 4):
+        head = load(store, keys.transcript("lamp", f"rec{number}", "machine-1"), Transcript)
+        create_manifest(
+            store, keys.transcript("lamp", f"rec{number}", "de"), head.model_copy(update={"language": "de"})
+        )
+
+    with pytest.raises(BadInputError, match="in de, which HuggingFaceTB/SmolLM2-135M-Instruct does not write"):
+        revisions = {f"rec{number}": "de" for number in (1, 2, 3, 4)}
+        build(store, job, ScriptedTrainingEngine(english), revisions=revisions)
+
+
+def test_facts_that_people_set_of_a_guest_are_in_the_header(store, job, engine):
+    edits = RecordingEdits(facts=("Ann counts cups at night.",), by="Ann")
+    create_manifest(store, keys.edits("lamp", "rec1"), edits)
+
+    dataset = build(store, job, engine)
+
+    texts = [e.messages[0].text for half in ("train", "eval") for e in examples(store, dataset, half)]
+    assert sum("Fact: Ann counts cups at night." in text for text in texts) == 1
+
+
 # ---- adapter ---------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +299,7 @@ def test_checkpoints_hold_what_is_needed_to_go_on_and_old_local_copies_go(store,
     story.train(wish(dataset), job=job, store=store, engine=engine)
 
     manifests = store.list(keys.checkpoints("lamp", 1))
-    assert manifests == [keys.checkpoint("lamp", 1, step) for step in (2, 4, 6)]
+    assert manifests == [keys.checkpoint("lamp", 1, step) for step in (4, 6)], "the last two; the best is the last"
     last = load(store, manifests[-1], Checkpoint)
     assert set(last.files) == {"adapter_model.safetensors", "optimizer.pt"}
     assert [path.name for path in (job.work_dir / "run").iterdir()] == ["checkpoint-6"]
@@ -279,3 +340,182 @@ def test_a_dataset_of_another_base_model_is_refused(store, job, dataset, base: B
     with pytest.raises(BadInputError, match="TRAINER_BASE_MODEL"):
         story.train(wish(dataset), job=job, store=store, engine=other)
     assert store.list(f"shows/{SHOW.slug}/runs/") == []
+
+
+# ---- which checkpoint is kept, and when a run ends -------------------------------------------------------------------
+
+
+def test_the_best_checkpoint_becomes_the_adapter_and_its_name_says_which(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(base, losses={2: 2.5, 4: 2.2, 6: 2.4})
+
+    result = story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    adapter = load(store, result.key, Adapter)
+    assert (adapter.name, adapter.step, adapter.steps) == ("lamp.r1.c4", 4, 6)
+    assert (adapter.eval_loss_before, adapter.eval_loss_after) == (3.0, 2.2)
+    assert get_blob(store, adapter.files["adapter_model.safetensors"]) == b"w" * 4
+
+
+def test_one_that_recites_too_much_is_not_kept(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(base, losses={2: 2.5, 4: 2.2, 6: 2.1}, recited={4: 0.05, 6: 0.5})
+
+    result = story.train(wish(dataset, memorisation_limit=0.1), job=job, store=store, engine=engine)
+
+    assert (result.step, result.recited, result.warnings) == (4, 0.05, ())
+
+
+def test_where_all_recite_the_adapter_says_so(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(base, recited={2: 0.4, 4: 0.5, 6: 0.6})
+
+    result = story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    adapter = load(store, result.key, Adapter)
+    assert result.step == 2 and "It recites: 40%" in adapter.warnings[0]
+    assert adapter.warnings[0] in get_blob(store, adapter.files["README.md"]).decode()
+
+
+def test_the_best_checkpoint_stays_when_older_ones_go_here_and_in_the_store(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(base, losses={1: 2.0, 2: 2.5, 3: 2.6, 4: 2.7, 5: 2.8})
+    wanted = wish(dataset, steps=5, checkpoint_every=1, keep_last=2, patience=0)
+
+    result = story.train(wanted, job=job, store=store, engine=engine)
+
+    assert store.list(keys.checkpoints("lamp", 1)) == [keys.checkpoint("lamp", 1, step) for step in (1, 4, 5)]
+    assert {path.name for path in (job.work_dir / "run").iterdir()} == {"checkpoint-1", "checkpoint-5"}
+    assert result.adapter == "lamp.r1.c1"
+
+
+def test_a_best_checkpoint_of_before_a_crash_is_kept_on_another_machine(store, job, base, dataset, tmp_path):
+    losses = {1: 2.0, 2: 2.5, 3: 2.6, 4: 2.7}
+    wanted = wish(dataset, steps=4, checkpoint_every=1, keep_last=1, patience=0)
+    with pytest.raises(EngineFailedError):
+        dying = ScriptedTrainingEngine(base, breaks={3: EngineFailedError("killed")}, losses=losses)
+        story.train(wanted, job=job, store=store, engine=dying)
+    (tmp_path / "elsewhere").mkdir()
+
+    elsewhere = FakeJob(tmp_path / "elsewhere", job.id)
+    result = story.train(wanted, job=elsewhere, store=store, engine=ScriptedTrainingEngine(base, losses=losses))
+
+    adapter = load(store, result.key, Adapter)
+    assert result.adapter == "lamp.r1.c1" and get_blob(store, adapter.files["adapter_model.safetensors"]) == b"w"
+
+
+def test_a_run_that_gains_nothing_any_more_ends_early(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(base, losses={2: 2.0, 4: 2.5, 6: 2.5})
+    wanted = wish(dataset, steps=20, patience=2)
+
+    result = story.train(wanted, job=job, store=store, engine=engine)
+
+    assert engine.steps == [1, 2, 3, 4, 5, 6] and result.adapter == "lamp.r1.c2"
+
+
+# ---- memory, and a store that is away --------------------------------------------------------------------------------
+
+GPU = Device(kind="cuda", name="NVIDIA L4", memory_gb=24.0)
+FULL = "the GPU's memory is full: tried to allocate 2.00 GiB"
+
+
+def test_a_run_that_runs_out_of_memory_goes_on_with_less(store, job, base, dataset):
+    engine = ScriptedTrainingEngine(
+        base, breaks={2: OutOfMemoryError(FULL), 4: OutOfMemoryError(FULL)}, device=GPU
+    )  # fmt: skip
+
+    result = story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    assert engine.steps == [1, 2, 3, 4, 5, 6], "no step is lost or made twice"
+    assert [plan.course.quantised for plan in engine.plans] == [False, True, True]
+    assert [plan.course.row_tokens < 512 for plan in engine.plans] == [False, False, True]
+    adapter = load(store, result.key, Adapter)
+    assert adapter.lineage.parameters["made_leaner"][0] == "the base model is held in 4 bits"
+    assert adapter.lineage.parameters["quantised"] is True
+
+
+def test_when_nothing_is_left_to_save_shorter_examples_are_offered(store, job, base, dataset):
+    class Full(ScriptedTrainingEngine):
+        def train(self, plan, job, keep):
+            self.plans.append(plan)
+            raise OutOfMemoryError(FULL)
+
+    engine = Full(base, device=GPU)
+    with pytest.raises(BadInputError, match=r"memory is full.*nothing is left to save.*--max-length \d+"):
+        story.train(wish(dataset), job=job, store=store, engine=engine)
+    assert len(engine.plans) == 3
+
+
+def test_a_run_that_cannot_fit_is_refused_before_it_begins_with_what_would(store, job, base, engine, dataset):
+    shapes = {"hidden_size": 8192, "intermediate_size": 28672, "num_attention_heads": 64, "num_hidden_layers": 80}
+    (base.folder / "config.json").write_text(json.dumps({**shapes, "vocab_size": 1000}))
+    engine = ScriptedTrainingEngine(base, device=GPU)
+
+    with pytest.raises(BadInputError, match=r"takes about \d+ GB, and NVIDIA L4 has 24; choose a smaller base model"):
+        story.train(wish(dataset), job=job, store=store, engine=engine)
+    assert engine.plans == []
+
+
+def test_a_store_that_is_away_for_a_while_costs_no_step(store, job, base, engine, dataset):
+    away = [1]
+
+    class Away(MemoryStore):
+        def create(self, key: str, data: bytes) -> bool:
+            if "/checkpoints/" in key and away[0]:
+                away[0] -= 1
+                raise StoreUnavailableError("the object store does not answer")
+            return super().create(key, data)
+
+    there = Away(store.objects)
+    story.train(wish(dataset), job=job, store=there, engine=engine)
+
+    assert away == [0] and engine.steps == [1, 2, 3, 4, 5, 6] and len(engine.plans) == 1
+    assert any(stage == "waiting for the object store" for stage, *_ in job.events)
+
+
+# ---- going on from an adapter ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parent(store, job, engine, dataset) -> Adapter:
+    return load(store, story.train(wish(dataset), job=job, store=store, engine=engine).key, Adapter)
+
+
+def test_training_goes_on_from_an_adapter_on_new_recordings(store, base, engine, dataset, parent, tmp_path):
+    add_talk(store, "rec5", "Eve Elm", small_talk("Eve Elm"))
+    other = FakeJob(tmp_path / "other", "job-2")
+    other.work_dir.mkdir()
+    grown = build(store, other, engine)
+
+    result = story.train(wish(grown, continue_from=parent.name), job=other, store=store, engine=engine)
+
+    adapter = load(store, result.key, Adapter)
+    assert (adapter.name, adapter.parent) == ("lamp.r2.c6", parent.name)
+    assert [source.key for source in adapter.lineage.made_from] == [
+        keys.dataset("lamp", grown.id), keys.adapter("lamp", parent.name),
+    ]  # fmt: skip
+    folder = engine.plans[-1].parent
+    assert (folder / "adapter_model.safetensors").read_bytes() == b"w" * 6
+    assert f"| goes on from | {parent.name} |" in get_blob(store, adapter.files["README.md"]).decode()
+
+
+def test_an_adapter_of_another_revision_cannot_be_gone_on_from(store, job, engine, dataset, parent):
+    other = parent.model_copy(update={"name": "lamp.r9.c1", "base_revision": "f" * 64})
+    create_manifest(store, keys.adapter("lamp", other.name), other)
+
+    with pytest.raises(BadInputError, match=r"lamp\.r9\.c1 was trained on .*\(ffffffffffff\).*TRAINER_BASE_MODEL"):
+        story.train(wish(dataset, continue_from="lamp.r9.c1"), job=job, store=store, engine=engine)
+
+
+def test_an_adapter_of_another_rank_cannot_be_gone_on_from(store, job, engine, dataset, parent):
+    with pytest.raises(BadInputError, match="order it with lora_rank 16"):
+        story.train(wish(dataset, continue_from=parent.name, lora_rank=8), job=job, store=store, engine=engine)
+
+
+def test_nobody_is_judged_by_whom_the_adapter_has_learnt(store, job, engine, dataset, parent):
+    known = dataset.model_copy(update={"id": "0" * 12, "eval_guests": dataset.train_guests[:1]})
+    create_manifest(store, keys.dataset("lamp", known.id), known)
+
+    with pytest.raises(BadInputError, match=f"has learnt from {dataset.train_guests[0]}"):
+        story.train(wish(known, continue_from=parent.name), job=job, store=store, engine=engine)
+
+
+def test_an_unknown_adapter_is_named(store, job, engine, dataset):
+    with pytest.raises(ArtifactMissingError, match=r"lamp\.r7\.c1"):
+        story.train(wish(dataset, continue_from="lamp.r7.c1"), job=job, store=store, engine=engine)

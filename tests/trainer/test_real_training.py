@@ -14,12 +14,11 @@ from safetensors.numpy import load as load_tensors
 
 from services.studio.local import BASE_MODEL, ROOT, prepare_base_model, venv_python
 from services.trainer import job as story
-from services.trainer.checkpoints import Checkpoint
 from services.trainer.engine import TrainingEngine
 from services.trainer.settings import Settings
 from shared import keys
 from shared.errors import EngineFailedError
-from shared.schemas import Adapter, DatasetRequest, TrainRequest
+from shared.schemas import Adapter, Checkpoint, DatasetRequest, TrainRequest
 from shared.store import create_manifest, get_blob, load
 from tests.conftest import demand_environments
 from tests.fakes import FakeJob, HookedFakeJob, MemoryStore

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from services.studio.local import Stack
-from services.trainer.checkpoints import Checkpoint
 from shared import keys
 from shared.client import ServiceClient
-from shared.schemas import Adapter, Job
+from shared.schemas import Adapter, Checkpoint, Job
 from shared.store import S3Store, create_manifest, load
 from tests import kit
 from tests.conftest import free_port_base, s3_store

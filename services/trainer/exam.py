@@ -1,0 +1,92 @@
+"""What each checkpoint is asked: to go on after openings it was trained on, and in interviews it has never seen. Pure.
+
+Whoever recites training text where somebody else would have answered has learnt it by heart. What several recordings
+have in common (greetings, closings) is the show's manner, not recitation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.trainer.leaks import Gram, grams
+from shared.families import Speaking
+from shared.render import Renderer
+from shared.schemas import Example
+
+GRAM = 13
+HINT_TOKENS = 16  # of the answer's own words: enough to know it by, if it is known by heart
+SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Question:
+    """Token ids to go on from, the role that is speaking, and the ids that end its turn."""
+
+    prompt: list[int]
+    role: Speaking
+    stop: list[int]
+
+
+@dataclass(frozen=True)
+class Recitation:
+    """`share` of the 13-grams of all answers that just one recording has; `longest` words taken from it in a row."""
+
+    share: float
+    longest: int
+
+
+def openings(examples: Sequence[Example], renderer: Renderer, count: int) -> list[Question]:
+    """Training examples up to the first words of their first answer, spread evenly over all examples."""
+    talks = [example for example in examples if len(example.messages) > 2]
+    spread = [talks[place * len(talks) // count] for place in range(min(count, len(talks)))] if talks else []
+    found = []
+    for example in spread:
+        asked, answer = example.messages[:2], renderer.content(example.messages[2].text, "guest")
+        hint = answer[: min(HINT_TOKENS, len(answer) // 2)]
+        found.append(Question([*renderer.prompt(asked, "guest"), *hint], "guest", renderer.stop_ids("guest")))
+    return found
+
+
+def unseen(examples: Sequence[Example], renderer: Renderer) -> list[Question]:
+    """The start of a held-out interview: how the guest would answer, and what the host would ask next."""
+    talk = next((example.messages for example in examples if len(example.messages) > 2), None)
+    if talk is None:
+        return []
+    return [
+        Question(renderer.prompt(talk[:2], "guest"), "guest", renderer.stop_ids("guest")),
+        Question(renderer.prompt(talk[:3], "host"), "host", renderer.stop_ids("host")),
+    ][:SAMPLES]
+
+
+def words_by_recording(examples: Sequence[Example]) -> dict[str, list[list[str]]]:
+    """Words of the turns of each example, by recording."""
+    found: dict[str, list[list[str]]] = {}
+    for example in examples:
+        said = [word for message in example.messages[1:] for word in message.text.split()]
+        found.setdefault(example.recording, []).append(said)
+    return found
+
+
+def recitation(answers: Sequence[str], said: Mapping[str, Sequence[Sequence[str]]]) -> Recitation:
+    """How much of the answers is taken from the training text; nothing where they are shorter than 13 words."""
+    own = [list(grams(answer.split(), GRAM)) for answer in answers]
+    wanted = {gram for answer in own for gram in answer}
+    source: dict[Gram, str | None] = {}  # None: several recordings have it
+    for recording, texts in said.items():
+        for gram in {gram for text in texts for gram in grams(text, GRAM) if gram in wanted}:
+            source[gram] = None if gram in source else recording
+    total = sum(len(answer) for answer in own)
+    taken = [[source.get(gram) for gram in answer] for answer in own]
+    share = sum(recording is not None for answer in taken for recording in answer) / total if total else 0.0
+    return Recitation(round(share, 4), max((_longest(answer) for answer in taken), default=0))
+
+
+def _longest(taken: Sequence[str | None]) -> int:
+    """Words in the longest run of grams that are all of one recording."""
+    longest = run = 0
+    before = None
+    for recording in taken:
+        run = run + 1 if recording is not None and recording == before else int(recording is not None)
+        before, longest = recording, max(longest, run)
+    return longest + GRAM - 1 if longest else 0
