@@ -102,8 +102,9 @@ def story(client: ServiceClient, spoken: Sequence[Spoken], watch: Stopwatch) -> 
     shelf = Shelf(client, show.slug)
     episode = shelf.episode(result["episode"])
     print_report(episode)
-    demand_sound(episode, shelf.adapter(result["adapter"]))
-    return summarise(shelf, result, spoken, episode, seconds)
+    leaked = leaked_grams(shelf, result["dataset"], spoken)
+    demand_sound(episode, shelf.adapter(result["adapter"]), leaked)
+    return summarise(shelf, result, spoken, episode, seconds) | {"leaked_8grams": leaked}
 
 
 # ---- before: voices and a clean folder -----------------------------------------------------------------------------
@@ -119,6 +120,14 @@ class Spoken:
     @property
     def text(self) -> str:
         return " ".join(turn["text"] for turn in self.reference["turns"])
+
+    def no_interview(self) -> set[tuple[str, ...]]:
+        """Runs of 8 words of its trailer and sponsor reads, without those that the interview says too: a trailer is
+        cut from there."""
+        said: dict[str, set[tuple[str, ...]]] = {"trailer": set(), "sponsor": set(), "interview": set()}
+        for turn in self.reference["turns"]:
+            said[turn["section"]] |= grams(turn["text"])
+        return said["sponsor"] | (said["trailer"] - said["interview"])
 
     def host_second(self) -> float:
         """The middle of the host's longest turn: where a person would point and say "this is her"."""
@@ -245,6 +254,11 @@ class Shelf:
     def episode(self, name: str) -> Episode:
         return Episode.model_validate(self._get("episodes", name))
 
+    def dataset_text(self, name: str) -> str:
+        """All that the dataset holds, as the files that other programs read."""
+        path = f"/v1/shows/{self.show}/datasets/{name}/files/data"
+        return "\n".join(self.client.call("GET", f"{path}/{half}.jsonl").text for half in ("train", "test"))
+
     def _get(self, noun: str, name: str) -> Any:
         return self.client.call("GET", f"/v1/shows/{self.show}/{noun}/{name}").json()
 
@@ -278,7 +292,23 @@ def summarise(
     }
 
 
-def demand_sound(episode: Episode, adapter: Adapter) -> None:
+def leaked_grams(shelf: Shelf, dataset: str, spoken: Sequence[Spoken]) -> dict[str, int]:
+    """Different runs of 8 words of the scripts' trailers and sponsor reads, how many of them are in the dataset, and
+    how many of all that was left out its own report has found there."""
+    wanted = {gram for one in spoken for gram in one.no_interview()}
+    messages = [json.loads(line)["messages"][1:] for line in shelf.dataset_text(dataset).splitlines() if line]
+    held = {gram for example in messages for gram in grams(" ".join(message["content"] for message in example))}
+    report = shelf.dataset(dataset).report
+    reported = sum(leak.found for leak in report.leaks) if report else -1
+    return {"of": len(wanted), "in_dataset": len(wanted & held), "reported": reported}
+
+
+def grams(text: str, length: int = 8) -> set[tuple[str, ...]]:
+    words = list(normalised(text))
+    return {tuple(words[first : first + length]) for first in range(len(words) - length + 1)}
+
+
+def demand_sound(episode: Episode, adapter: Adapter, leaked: dict[str, int]) -> None:
     """The demo fails if what holds by construction does not hold. raises DiaryError naming all that is wrong"""
     report = episode.report
     wrong = [
@@ -286,6 +316,7 @@ def demand_sound(episode: Episode, adapter: Adapter) -> None:
         (not episode.canary, "the canary did not see the adapter"),
         (not report.alternates, "host and guest do not alternate"),
         (not report.starts_with_host, "the host does not begin"),
+        (leaked["in_dataset"] + leaked["reported"] != 0, f"adverts or trailers are in the dataset: {leaked}"),
         (report.empty_turns > 0, f"{report.empty_turns} empty turns"),
     ]
     if found := [text for is_wrong, text in wrong if is_wrong]:

@@ -494,12 +494,14 @@ class LeftOutTotal(Record):
 class Leak(Record):
     """How much of what was left out is in the examples all the same: `found` of `grams` different runs of 8 words.
 
-    A trailer is often cut from the very interview; an advert never is.
+    quoted   runs of a trailer that its own interview says too, as it was cut from there: they are no leak, and not in
+             `found`
     """
 
     reason: str
     grams: int
     found: int
+    quoted: int = 0
 
 
 class Estimate(Record):
@@ -780,7 +782,11 @@ class EpisodeTurn(Record):
 
 
 class Report(Record):
-    """Figures as in design.md: rep-4 = 1 - unique/total word 4-grams; window = 200 words, stride 25."""
+    """Figures as in design.md: rep-4 = 1 - unique/total word 4-grams; window = 200 words, stride 25.
+
+    What has a default is none in reports that were stored before there was such a figure, or where it cannot be known:
+    those of the host where nobody is known as the host.
+    """
 
     words: int
     turns: int
@@ -793,6 +799,21 @@ class Report(Record):
     worst_window_rep4: float
     longest_repeat_words: int
     verdict: str
+    speakers: int | None = None
+    eos_runs: int | None = Field(default=None, description="end-of-sequence tokens in runs of three or more")
+    one_word_replies: int | None = Field(default=None, description="guest turns of one word at most")
+    tail_rep4: float | None = Field(default=None, description="rep-4 of the last fifth of the words")
+    compression: tuple[float, ...] = Field(
+        default=(), description="how many times smaller zlib makes each tenth; none for a text of under 500 words"
+    )
+    compression_rise: float | None = Field(default=None, description="the most compressible tenth against the first")
+    answers_in_host_turns: int | None = Field(default=None, description="host turns that answer themselves")
+    advert_words: tuple[str, ...] = Field(default=(), description="phrases of adverts, as often as they are said")
+    host_share: float | None = Field(default=None, description="share of all words that the host says")
+    host_median_words: float | None = Field(default=None, description="of a turn")
+    guest_median_words: float | None = Field(default=None, description="of a turn")
+    host_question_share: float | None = Field(default=None, description="share of host turns that ask something")
+    findings: tuple[str, ...] = Field(default=(), description="what is out of the ordinary, one sentence each")
 
 
 class Episode(Record):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from shared.families import as_text
-from shared.schemas import Dataset, DatasetReport, Estimate, Example, Included, LeftOut, LeftOutTotal, Show
+from shared.schemas import Dataset, DatasetReport, Estimate, Example, Included, Leak, LeftOut, LeftOutTotal, Show
 
 FIRST_ATTEMPT_CHUNKS = 323  # what the product's forerunner learnt from: a yardstick that its makers know
 VERDICTS = {"no": "No.", "little": "A little.", "yes": "Yes."}  # the report's advice says why, and what to do
@@ -120,7 +120,12 @@ def leak_sentences(report: DatasetReport) -> list[str]:
         return ["No spans were left out, so there was nothing to look for."]
     grams, found = sum(leak.grams for leak in report.leaks), sum(leak.found for leak in report.leaks)
     first = f"{found:,} of {grams:,} runs of 8 words of what was left out are in the examples all the same."
-    return [first, *(f"{leak.reason}: {leak.found:,} of {leak.grams:,}." for leak in report.leaks)]
+    return [first, *(_leak_sentence(leak) for leak in report.leaks)]
+
+
+def _leak_sentence(leak: Leak) -> str:
+    quoted = f" {leak.quoted:,} more are the interview's own words, which its trailer quotes." if leak.quoted else ""
+    return f"{leak.reason}: {leak.found:,} of {leak.grams:,}.{quoted}"
 
 
 def span(hours: float) -> str:

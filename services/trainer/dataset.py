@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from services.trainer.excluded import Repeated, said_in_spans, without_spans
+from services.trainer.leaks import Span
 from services.trainer.listening import folded, without_fillers
 from services.trainer.packing import IGNORED
 from shared.classifications import UNCLASSIFIED
@@ -82,14 +83,14 @@ class Usable:
 class Built:
     """Examples, and what became of the rest.
 
-    spans_said   (reason, text) of what was left out as no interview
+    spans_said   what was left out as no interview
     usable       by recording, what could be learnt from before it was cut into examples
     """
 
     examples: list[Example] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    spans_said: list[tuple[str, str]] = field(default_factory=list)
+    spans_said: list[Span] = field(default_factory=list)
     usable: dict[str, Usable] = field(default_factory=dict)
     backchannels: int = 0
     fillers: int = 0
@@ -142,7 +143,8 @@ def _usable(source: Source, frame: Frame, built: Built, left: Counter[str]) -> l
             for turn, found in zip(turns, cleaned, strict=True)
         ]
     built.backchannels += asides
-    built.spans_said += said_in_spans(source.turns, source.excluded_spans, source.repeated)
+    said_there = said_in_spans(source.turns, source.excluded_spans, source.repeated)
+    built.spans_said += [Span(source.recording, reason, text) for reason, text in said_there]
     kept = [turn for turn in turns if turn is not None]
     built.usable[source.recording] = Usable(
         sum(turn.end_s - turn.start_s for turn in kept), sum(_words(turn.text) for turn in kept)

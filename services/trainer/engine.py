@@ -35,7 +35,7 @@ from services.trainer.plot import draw_losses
 from services.trainer.settings import Settings
 from shared import machine
 from shared.engines import Event, PipeEngine, Reporter, Watch, serve
-from shared.errors import EngineRefusedError, LeaseYieldedError, OutOfMemoryError
+from shared.errors import EngineRefusedError, LeaseYieldedError, NoSpaceError, OutOfMemoryError
 from shared.lease import Lease
 from shared.models import PACKAGED_NAME, Base, read_base
 from shared.render import Renderer, renderer_for
@@ -49,6 +49,7 @@ WARM_UP = 0.03  # share of the steps
 TRAINING = "training"  # how the stage of a step begins
 POLL_S = 0.1
 BY_EXAMPLE = "diary_by_example"
+NO_SPACE = re.compile(r"no space left|os error 28|PytorchStreamWriter failed|file write failed", re.IGNORECASE)
 NO_MEMORY = re.compile(r"not enough memory|can't allocate memory|out of memory", re.IGNORECASE)
 
 
@@ -236,7 +237,7 @@ def train_here(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     layers = _adapted_layers(plan, None if cuda else arguments["cpu_last_layers"])
     done = points and (points[-1].step >= plan.course.steps or is_stuck(points, plan.request.patience))
     if not done:
-        with _out_of_memory_named():
+        with _limits_named():
             _train_on(plan, points, layers, reporter, cuda=cuda)
     best = best_point(points, plan.request.memorisation_limit)
     if best is None:
@@ -284,17 +285,20 @@ def _use_cuda(device: str) -> bool:
 
 
 @contextmanager
-def _out_of_memory_named() -> Iterator[None]:
-    """raises OutOfMemoryError for what torch says when a GPU, or the machine, has no memory left"""
+def _limits_named() -> Iterator[None]:
+    """raises OutOfMemoryError or NoSpaceError for what the libraries say when memory, or the disk, is full"""
     import torch
+    from safetensors import SafetensorError
 
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(f"the GPU's memory is full: {str(error).splitlines()[0]}") from error
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, SafetensorError) as error:
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
             raise OutOfMemoryError(f"the memory is full: {str(error).splitlines()[0] if str(error) else ''}") from error
+        if NO_SPACE.search(str(error)):
+            raise NoSpaceError("the work folder's disk is full; free some space and run the job again") from error
         raise
 
 

@@ -27,7 +27,7 @@ from services.trainer.course import course_of, leaner
 from services.trainer.dataset import Built, Frame, Source, build_examples, split
 from services.trainer.plan import TARGET_MODULES, Course, Device, Engine, Plan, Trained
 from services.trainer.presets import default_length, estimate
-from services.trainer.report import report_of
+from services.trainer.report import duration, report_of
 from services.trainer.sizes import work_bytes
 from services.trainer.sources import guests_kept_out_before, read_sources
 from shared import keys
@@ -271,7 +271,7 @@ def train_to_the_end(order: Order, job: JobContext, store: Store, engine: Engine
     """Run the engine, keep each checkpoint in the store; give the GPU to whoever waits for it and go on afterwards,
     with leaner settings where the memory does not do."""
     request, dataset, device = order.request, order.dataset, engine.device()
-    demand_room(request, dataset, order.base, job)
+    demand_room(order, device, job)
     train_file = fetch_blob(store, dataset.train, job.work_dir / "train.jsonl")
     eval_file = fetch_blob(store, dataset.eval, job.work_dir / "eval.jsonl")
     sizes = example_sizes(train_file)
@@ -368,7 +368,7 @@ def outlook(course: Course, request: TrainRequest, device: Device, base: Base, t
     if expected is None:
         return amount
     return (
-        f"{amount}; about {expected.hours:g} hours and {expected.memory_gb:.1f} of {device.memory_gb:.0f} GB on "
+        f"{amount}; about {duration(expected.hours)} and {expected.memory_gb:.1f} of {device.memory_gb:.0f} GB on "
         f"{device.name} ({expected.method}): an estimate"
     )
 
@@ -387,9 +387,11 @@ def fetch_parent(store: Store, parent: Adapter, work_dir: Path) -> Path:
     return folder
 
 
-def demand_room(request: TrainRequest, dataset: Dataset, base: Base, job: JobContext) -> None:
+def demand_room(order: Order, device: Device, job: JobContext) -> None:
     """Refuse a run whose checkpoints the work folder has no room for. raises NoSpaceError"""
-    checkpoints = work_bytes(config_of(base), request.lora_rank, request.last_layers) or 0
+    request, dataset, base = order.request, order.dataset, order.base
+    layers = request.last_layers or device.last_layers
+    checkpoints = work_bytes(config_of(base), request.lora_rank, layers) or 0
     needed = checkpoints + dataset.train.bytes + dataset.eval.bytes
     what = f"the checkpoints of a rank {request.lora_rank} adapter of {base.name}"
     demand_space(job.work_dir, needed, what, setting="TRAINER_WORK_DIR")

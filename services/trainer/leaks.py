@@ -6,28 +6,45 @@ Words are compared in lower case by letters, digits and apostrophes, in runs of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from shared.grams import spelt
 from shared.schemas import Example, Leak
 
 GRAM = 8
+TRAILER = "trailer"  # how the reason of one begins
 
 Gram = tuple[str, ...]
 
 
-def leaks(examples: Iterable[Example], left_out: Iterable[tuple[str, str]]) -> tuple[Leak, ...]:
-    """By reason, how many of the different 8-grams of what was left out are in the examples.
+@dataclass(frozen=True)
+class Span:
+    """What was left out of a recording, and why."""
 
-    left_out   (reason, text) of each span
-    """
-    by_reason: dict[str, set[Gram]] = {}
-    for reason, text in left_out:
-        by_reason.setdefault(reason, set()).update(grams(text.split()))
-    wanted = set().union(*by_reason.values())
-    found = {gram for gram in _of_examples(examples) if gram in wanted} if wanted else set()
-    return tuple(
-        Leak(reason=reason, grams=len(own), found=len(own & found)) for reason, own in sorted(by_reason.items()) if own
-    )
+    recording: str
+    reason: str
+    text: str
+
+
+def leaks(examples: Iterable[Example], left_out: Iterable[Span]) -> tuple[Leak, ...]:
+    """By reason, how many of the different 8-grams of what was left out are in the examples."""
+    sources: dict[str, dict[Gram, set[str]]] = {}  # by reason, the recordings that each gram was left out of
+    for span in left_out:
+        for gram in grams(span.text.split()):
+            sources.setdefault(span.reason, {}).setdefault(gram, set()).add(span.recording)
+    wanted = {gram for own in sources.values() for gram in own}
+    said: dict[Gram, set[str]] = {}
+    for example in examples if wanted else ():
+        for gram in _of_example(example):
+            if gram in wanted:
+                said.setdefault(gram, set()).add(example.recording)
+    return tuple(_leak(reason, own, said) for reason, own in sorted(sources.items()))
+
+
+def _leak(reason: str, own: dict[Gram, set[str]], said: dict[Gram, set[str]]) -> Leak:
+    found = {gram for gram in own if gram in said}
+    quoted = {gram for gram in found if reason.startswith(TRAILER) and said[gram] <= own[gram]}
+    return Leak(reason=reason, grams=len(own), found=len(found - quoted), quoted=len(quoted))
 
 
 def grams(words: Sequence[str], length: int = GRAM) -> Iterator[Gram]:
@@ -35,7 +52,6 @@ def grams(words: Sequence[str], length: int = GRAM) -> Iterator[Gram]:
     return (tuple(said[first : first + length]) for first in range(len(said) - length + 1))
 
 
-def _of_examples(examples: Iterable[Example]) -> Iterator[Gram]:
-    """Over the turns of each example, as one text: the header is ours."""
-    for example in examples:
-        yield from grams([word for message in example.messages[1:] for word in message.text.split()])
+def _of_example(example: Example) -> Iterator[Gram]:
+    """Over its turns, as one text; the header is ours."""
+    return grams([word for message in example.messages[1:] for word in message.text.split()])

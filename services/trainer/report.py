@@ -103,9 +103,14 @@ def _leak(leak: Leak) -> str:
     )
 
 
+def duration(hours: float) -> str:
+    """Two digits are all that an estimate has."""
+    return f"{hours:.2g} hours" if hours >= 1 else f"{max(1, round(hours * 60))} minutes"
+
+
 def _cost(found: Estimate) -> str:
     return (
-        f"Training for {found.epochs:g} epochs: about {found.hours:g} hours and {found.memory_gb:.0f} of "
+        f"Training for {found.epochs:g} epochs: about {duration(found.hours)} and {found.memory_gb:.0f} of "
         f"{found.device_gb:.0f} GB on {found.device} ({found.method}); an estimate, nothing was measured."
     )
 
