@@ -736,6 +736,12 @@ class Adapter(Record):
         """The figures of the checkpoint that was kept."""
         return next((point.judged for point in self.metrics if point.step == self.step), None)
 
+    @property
+    def recites(self) -> bool:
+        """Whether it recites more than its run allowed: no checkpoint recited less."""
+        limit = self.lineage.parameters.get("memorisation_limit", 1.0)
+        return self.judged is not None and self.judged.recited > limit
+
 
 class TrainResult(Record):
     adapter: str

@@ -34,7 +34,8 @@ class AdapterFiles:
 def choose(store: Store, show: str, wanted: str, base: Base) -> Adapter | None:
     """The adapter a brief asks for; None for the base model.
 
-    wanted   a name, `base`, or `best`: lowest held-out loss of those that fit, or the base model if the show has none
+    wanted   a name, `base`, or `best`: lowest held-out loss of those that fit (those that recite last), or the base
+             model if the show has none
     raises   NotFoundError naming those that exist; EngineRefusedError if it was trained on another base model
     """
     if wanted == "base":
@@ -54,7 +55,7 @@ def _best(adapters: Sequence[Adapter], base: Base) -> Adapter | None:
     fitting = [adapter for adapter in adapters if _is_of(adapter, base)]
     if adapters and not fitting:
         _demand_base(adapters[0], base)
-    return min(fitting, key=lambda adapter: (adapter.eval_loss_after, adapter.name), default=None)
+    return min(fitting, key=lambda adapter: (adapter.recites, adapter.eval_loss_after, adapter.name), default=None)
 
 
 def _is_of(adapter: Adapter, base: Base) -> bool:

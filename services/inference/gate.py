@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.inference.report import Spoken, repetition, words_of
+from shared.repetition import repetition, words_of
+from shared.report import Spoken
 
 MIN_WORDS = 4
 SHORT_LIMIT = 0.1  # share of the guest's turns that may be shorter

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.inference import adapters
-from services.inference.report import Spoken, measure
 from services.inference.settings import Settings
 from services.inference.writing import Desk, Engine
 from shared import keys
 from shared.jobs import JobContext
+from shared.report import Spoken, measure
 from shared.schemas import Adapter, Episode, EpisodeRequest, EpisodeResult, EpisodeTurn, Lineage, Show
 from shared.store import Store, create_manifest, load, made_from
 from shared.version import VERSION

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from services.inference.report import LENGTH_TOLERANCE
+from shared.report import LENGTH_TOLERANCE
 
 TOKENS_PER_WORD = 1.3
 CLOSING_WORDS = 14  # kept free for a goodbye

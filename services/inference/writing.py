@@ -12,7 +12,6 @@ from services.inference import gate
 from services.inference.adapters import AdapterFiles
 from services.inference.engine import Ask, Candidate
 from services.inference.lengths import TurnPlan, plan_turn
-from services.inference.report import Spoken, words_of
 from services.inference.settings import Settings
 from services.inference.window import first_seen
 from shared import keys
@@ -21,6 +20,8 @@ from shared.errors import BadInputError, ConflictError, EngineFailedError
 from shared.jobs import JobContext
 from shared.models import Base
 from shared.render import Renderer, header
+from shared.repetition import words_of
+from shared.report import Spoken
 from shared.schemas import EpisodeRequest, EpisodeTurn, Message, Show
 from shared.store import Store, create_manifest, load
 

@@ -20,6 +20,7 @@ from services.studio import (
     cli_evaluate,
     cli_recordings,
     cli_repeats,
+    cli_report,
     cli_sources,
     cli_storage,
     cli_transcripts,
@@ -88,6 +89,7 @@ cli_datasets.add_to(app, datasets, adapters)
 cli_recordings.add_to(recordings)
 cli_erasure.add_to(recordings)
 cli_evaluate.add_to(transcripts)
+cli_report.add_to(app, episodes)
 app.add_typer(cli_sources.sources, name="sources")
 
 

@@ -17,7 +17,7 @@ from shared import keys
 from shared.lease import Lease
 from shared.models import Base
 from shared.render import Renderer, renderer_for
-from shared.schemas import Adapter, Lineage, Show
+from shared.schemas import Adapter, Judged, Lineage, MetricPoint, Show
 from shared.store import create_manifest, put_blob
 from tests.fakes import TINY_BASE, MemoryStore
 from tests.shared.test_render import base_model
@@ -58,6 +58,7 @@ def add_adapter(
     config: dict[str, Any] | None = None,
     more_files: dict[str, bytes] | None = None,
     rank: int = 8,
+    recited: float = 0.0,
 ) -> Adapter:
     contents = {
         CONFIG: json.dumps(config or lora_config()).encode(),
@@ -75,8 +76,9 @@ def add_adapter(
         target_modules=("q_proj", "v_proj"),
         eval_loss_before=3.0,
         eval_loss_after=loss,
-        metrics=(),
-        lineage=LINEAGE,
+        step=1,
+        metrics=(MetricPoint(step=1, tokens=1, judged=Judged(guests=(), recited=recited, longest_recited_words=0)),),
+        lineage=LINEAGE.model_copy(update={"parameters": {"memorisation_limit": 0.1}}),
     )
     create_manifest(store, keys.adapter(SHOW.slug, name), adapter)
     return adapter

@@ -18,6 +18,15 @@ def test_best_is_the_lowest_held_out_loss(store):
     assert best and best.name == "lamp.r1.c16"
 
 
+def test_one_that_recites_its_training_text_is_best_only_where_all_do(store):
+    add_adapter(store, "lamp.r1.c8", loss=1.5, recited=0.4)
+    alone = choose(store, SHOW.slug, "best", BASE)
+    add_adapter(store, "lamp.r1.c16", loss=1.9, recited=0.1)
+    beside = choose(store, SHOW.slug, "best", BASE)
+
+    assert alone and beside and (alone.name, beside.name) == ("lamp.r1.c8", "lamp.r1.c16")
+
+
 def test_best_without_any_adapter_is_the_base_model(store):
     assert choose(store, SHOW.slug, "best", BASE) is None
     assert choose(store, SHOW.slug, "base", BASE) is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from services.inference.gate import draft, faults
-from services.inference.report import Spoken
+from shared.report import Spoken
 
 NAMES = ("Mara Quill", "Theo Vance")
 HISTORY = [

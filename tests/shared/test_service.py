@@ -33,7 +33,7 @@ class Done(BaseModel):
 def write(order: Order, *, job) -> Done:
     if order.words == 13:
         raise BadAudioError("this recording is silent; choose another file")
-    job.progress("writing", order.words, order.words, "words")
+    job.progress("writing", order.words, order.words, "words", figures={"tokens_per_s": 7.5})
     return Done(words=order.words, trace_id=job.trace_id)
 
 
@@ -92,7 +92,8 @@ def test_events_tell_progress_and_the_end(door):
     lines = client.get(f"/v1/jobs/{job_id}/events", headers=tokens["vi"]).text.splitlines()
 
     assert lines[-3] == "event: end"
-    assert json.loads(lines[-2].removeprefix("data: "))["state"] == "done"
+    told = json.loads(lines[-2].removeprefix("data: "))
+    assert told["state"] == "done" and told["progress"]["figures"] == {"tokens_per_s": 7.5}
 
 
 def test_the_same_key_is_one_job_and_a_bad_key_is_explained(door):

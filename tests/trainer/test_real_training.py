@@ -92,6 +92,7 @@ class Whole:
     store: MemoryStore
     dataset: str
     adapter: Adapter
+    job: FakeJob
 
 
 RUN = {"steps": 5, "examples_per_step": 1, "checkpoint_every": 2, "patience": 0}
@@ -103,7 +104,7 @@ def whole(engine: TrainingEngine, tmp_path_factory: pytest.TempPathFactory) -> W
     built = story.build(DatasetRequest(show="lamp", max_length=128), job=job, store=store, engine=engine)
     request = TrainRequest(show="lamp", dataset=built.dataset, **RUN)
     result = story.train(request, job=job, store=store, engine=engine)
-    return Whole(store, built.dataset, load(store, result.key, Adapter))
+    return Whole(store, built.dataset, load(store, result.key, Adapter), job)
 
 
 def losses(points: tuple[MetricPoint, ...]) -> list[float | None]:
@@ -162,6 +163,13 @@ def test_each_checkpoint_was_asked_what_it_recites_and_what_it_would_say(whole):
 
 def load_dataset_guests(whole: Whole) -> list[str]:
     return list(load(whole.store, keys.dataset("lamp", whole.dataset), Dataset).eval_guests)
+
+
+def test_every_step_tells_live_figures(whole):
+    told = [figures for stage, figures in whole.job.figures if stage == "training"]
+
+    assert len(told) == 5
+    assert all({"loss", "held_out_loss", "tokens", "tokens_per_s", "memory_gb"} <= set(figures) for figures in told)
 
 
 BY_HAND = """
