@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from services.trainer.dataset import guest_key
 from shared.errors import BadInputError
@@ -14,6 +16,12 @@ from shared.locks import locked
 from shared.models import REVISION, Base, name_folder
 from shared.schemas import Adapter, Dataset, TrainRequest
 from shared.store import file_sha256
+
+
+def config_of(base: Base) -> dict[str, Any]:
+    """The base model's config.json."""
+    config: dict[str, Any] = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+    return config
 
 
 def demand_same_base(dataset: Dataset, base: Base) -> None:

@@ -32,7 +32,7 @@ from services.trainer.exam import Question, openings, recitation, unseen, words_
 from services.trainer.packing import pack
 from services.trainer.plan import TARGET_MODULES, Course, Device, KeepCheckpoint, Plan, Trained
 from services.trainer.plot import draw_losses
-from services.trainer.settings import Settings
+from services.trainer.settings import Settings, own_rank
 from shared import machine
 from shared.engines import Event, PipeEngine, Reporter, Watch, serve
 from shared.errors import EngineRefusedError, LeaseYieldedError, NoSpaceError, OutOfMemoryError
@@ -98,7 +98,7 @@ class TrainingEngine:
         found = () if self._device == "cpu" else machine.gpus().found
         if found:
             memory_gb = min((gpu.memory_mib or 0) * 2**20 / 1e9 for gpu in found)
-            return Device(kind="cuda", name=found[0].name, memory_gb=memory_gb, count=len(found))
+            return Device(kind="cuda", name=found[0].name, memory_gb=memory_gb, count=visible(len(found)))
         memory_gb = machine.memory_bytes() / 1e9
         return Device(kind="cpu", name="this machine's CPU", memory_gb=memory_gb, last_layers=self._cpu_last_layers)
 
@@ -151,6 +151,12 @@ class TrainingEngine:
 
     def stop(self) -> None:
         self.process.stop()
+
+
+def visible(gpus: int, chosen: str | None = None) -> int:
+    """How many of a machine's GPUs its operator lets us use: CUDA_VISIBLE_DEVICES names some, or is not set."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES") if chosen is None else chosen
+    return min(gpus, len([one for one in named.split(",") if one.strip()])) if named else gpus
 
 
 def packaged(settings: Settings, folder: Path) -> Want:
@@ -239,6 +245,8 @@ def train_here(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     if not done:
         with _limits_named():
             _train_on(plan, points, layers, reporter, cuda=cuda)
+    if own_rank() > 0:
+        return {}  # the first process speaks for all
     best = best_point(points, plan.request.memorisation_limit)
     if best is None:
         raise EngineRefusedError("no checkpoint of this run was judged; train again")

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.trainer.engine import TrainingEngine
+from services.trainer.engine import TrainingEngine, visible
 from services.trainer.plan import Course, Plan
 from services.trainer.settings import Settings
 from shared.errors import JobCancelledError, LeaseYieldedError
@@ -123,6 +123,11 @@ def test_cancelling_kills_the_child_within_seconds(engine, job, base):
         engine.train(plan_for(job, base, steps=100), job, cancel_at_first_checkpoint)
 
     assert time.monotonic() - began < 10 and not psutil.pid_exists(pids[0])
+
+
+@pytest.mark.parametrize(("chosen", "count"), [("", 4), ("0", 1), ("2,3", 2), ("0,1,2,3,4,5", 4), ("GPU-8f2a, ", 1)])
+def test_the_operator_says_which_gpus_may_be_used(chosen, count):
+    assert visible(4, chosen) == count
 
 
 # ---- base models -----------------------------------------------------------------------------------------------------
