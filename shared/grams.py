@@ -83,15 +83,22 @@ def tokenise(texts: Sequence[Sequence[str]]) -> Tokens:
     return Tokens(hashes[first[kind[word]] + nth], word, text[word], np.cumsum(lengths) - lengths)
 
 
+def runs(tokens: Tokens, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every run of so many tokens within one text: (R,) int64 where it starts, (R,) uint64 its hash."""
+    whole = max(0, len(tokens.hashes) - length + 1)
+    hashes = np.zeros(whole, dtype=np.uint64)
+    for nth in range(length):
+        hashes = hashes * np.uint64(_BASE) + tokens.hashes[nth : nth + whole]
+    place = np.flatnonzero(tokens.text[:whole] == tokens.text[len(tokens.text) - whole :])
+    return place, hashes[place]
+
+
 def common_grams(tokens: Tokens) -> Grams:
     """The grams that two texts have at least."""
-    whole = max(0, len(tokens.hashes) - GRAM + 1)
-    grams = np.zeros(whole, dtype=np.uint64)
-    for nth in range(GRAM):
-        grams = grams * np.uint64(_BASE) + tokens.hashes[nth : nth + whole]
-    place = np.flatnonzero(tokens.text[:whole] == tokens.text[len(tokens.text) - whole :])
-    place = place[np.argsort(grams[place], kind="stable")]
-    found, text = grams[place], tokens.text[place]
+    place, found = runs(tokens, GRAM)
+    order = np.argsort(found, kind="stable")
+    place, found = place[order], found[order]
+    text = tokens.text[place]
 
     first = np.ones(len(place), dtype=bool)
     first[1:] = found[1:] != found[:-1]

@@ -23,7 +23,7 @@ from shared.repetition import (
     words_of,
     worst_window,
 )
-from shared.schemas import Report
+from shared.schemas import RecitedSpan, Report
 
 Role = Literal["host", "guest"]
 Grade = Literal["ok", "look", "bad"]
@@ -73,6 +73,7 @@ RISE = Range(1.25, 1.50)
 ONE_WORD = Range(0.10, 0.25)
 ANSWERS = Range(0, 2)
 ADVERTS = Range(0, 2)
+RECITED = Range(0, 50)
 NONE = Range(0, 0)
 HOST_SHARE = (0.05, 0.50)
 HOST_MEDIAN = (3, 150)
@@ -95,13 +96,19 @@ class Line:
 
 
 def measure(
-    turns: Sequence[Spoken], *, target_words: int | None = None, eos_runs: int = 0, made_by: MadeBy = "model"
+    turns: Sequence[Spoken],
+    *,
+    target_words: int | None = None,
+    eos_runs: int = 0,
+    made_by: MadeBy = "model",
+    recited: tuple[RecitedSpan, ...] | None = None,
 ) -> Report:
     """All figures of one conversation, what is out of the ordinary, and a verdict in one line.
 
     target_words   how long it was to be, where that is known
     eos_runs       end-of-sequence tokens in runs, as whoever read the text counted them
     made_by        of people nobody asks that they take turns, or that there are only two
+    recited        what is taken from training recordings; None: nobody looked
     """
     words = [word for turn in turns for word in words_of(turn.text)]
     host, guest = _words_of_turns(turns, "host"), _words_of_turns(turns, "guest")
@@ -132,6 +139,7 @@ def measure(
         host_median_words=median(host) if hosted else None,
         guest_median_words=median(guest) if guest else None,
         host_question_share=round(_asking(turns) / len(host), 3) if hosted else None,
+        recited=recited,
         verdict="",
     )
     seen = lines(report, target_words=target_words, made_by=made_by)
@@ -232,6 +240,11 @@ def _said(report: Report) -> Iterator[Line]:
     if report.answers_in_host_turns is not None:
         finding = f"{_many(report.answers_in_host_turns, 'host turn')} with the guest's answer in it"
         yield _high("host turns that answer themselves", report.answers_in_host_turns, ANSWERS, _whole, finding)
+    if report.recited is not None:
+        words = sum(span.last_word - span.first_word for span in report.recited)
+        recordings = len({span.recording for span in report.recited})
+        finding = f"recites {words} words of {_many(recordings, 'training recording')}"
+        yield _high("words recited from training recordings", words, RECITED, _whole, finding)
     phrases = ", ".join(f"“{phrase}”" for phrase in dict.fromkeys(report.advert_words))
     yield _high("advert phrases", len(report.advert_words), ADVERTS, _whole, f"advert words: {phrases}")
 

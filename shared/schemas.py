@@ -756,17 +756,51 @@ class TrainResult(Record):
 # ---- episode -----------------------------------------------------------------------------------------------------
 
 
+GuestIs = Literal["invented", "consented", "real_without_consent"]
+
+
+MOST_WORDS_A_MINUTE = 400
+
+
 class EpisodeOptions(Record):
-    """The brief. `adapter` is an adapter's name, `best` (the show's lowest held-out loss) or `base`."""
+    """The brief. `adapter` is an adapter's name, `best` (the show's lowest held-out loss) or `base`.
+
+    `guest_is` decides what every export says about the guest; `consent` is where the guest's consent can be looked up.
+    """
 
     guest: ShortText
     about: str = Field(default="", max_length=2000)
     facts: tuple[str, ...] = ()
     adapter: str = "best"
-    words: int = Field(default=400, ge=20, le=50_000)
+    words: int | None = Field(
+        default=None, ge=20, le=50_000, description="unset, and no minutes: as long as the show's real episodes are"
+    )
+    minutes: float | None = Field(
+        default=None, gt=0, le=330, description="instead of words: at the pace of the show's real episodes"
+    )
     seed: int = 42
     candidates: int = Field(default=1, ge=1, le=8)
     temperature: float = Field(default=0.8, ge=0, le=2)
+    guest_is: GuestIs = Field(default="invented", description="whether the guest is a real person, and agreed to this")
+    consent: str = Field(default="", max_length=300, description="reference to the consent, such as a contract's name")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> EpisodeOptions:
+        """A brief that was settled has both: the minutes that were asked for, and the words that they come to."""
+        if self.words is not None and self.minutes is not None and self.words > MOST_WORDS_A_MINUTE * self.minutes:
+            raise ValueError(f"{self.words} words cannot be said in {self.minutes:g} minutes; give one of both")
+        return self
+
+    @model_validator(mode="after")
+    def _consent_has_a_reference(self) -> EpisodeOptions:
+        if self.guest_is == "consented" and not self.consent.strip():
+            raise ValueError(
+                "the guest consented, but nothing says where: name the contract or the letter as `consent` "
+                "(--consent), or say that the guest is `invented` or `real_without_consent` (--guest-is)"
+            )
+        if self.guest_is != "consented" and self.consent.strip():
+            raise ValueError("`consent` is only for a guest who gave it: say guest_is `consented` too, or leave it out")
+        return self
 
 
 class EpisodeRequest(EpisodeOptions):
@@ -784,7 +818,22 @@ class EpisodeTurn(Record):
     rejected: tuple[str, ...] = ()
     closed: bool = Field(default=True, description="false when the turn breaks off in a sentence")
     closing: bool = Field(default=False, description="the host's goodbye: nothing follows")
+    target_words: int | None = Field(default=None, description="how long the episode is to be")
     adapter: str | None = Field(default=None, description="who wrote it; none for the base model")
+
+
+class RecitedSpan(Record):
+    """Words of a turn that one recording of the training text says too, 13 in a row at least.
+
+    first_word, last_word   of the turn; the last one is not included
+    start_s                 where the recording says them; none where its transcript is not there any more
+    """
+
+    turn: int
+    first_word: int
+    last_word: int
+    recording: str
+    start_s: float | None = None
 
 
 class Report(Record):
@@ -819,11 +868,14 @@ class Report(Record):
     host_median_words: float | None = Field(default=None, description="of a turn")
     guest_median_words: float | None = Field(default=None, description="of a turn")
     host_question_share: float | None = Field(default=None, description="share of host turns that ask something")
+    recited: tuple[RecitedSpan, ...] | None = Field(
+        default=None, description="what is taken from the training recordings; none: not looked for"
+    )
     findings: tuple[str, ...] = Field(default=(), description="what is out of the ordinary, one sentence each")
 
 
 class Episode(Record):
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     id: str
     show: Slug
     guest: str

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.recitation import TrainingText
 from shared.repetition import repetition, words_of
 from shared.report import Spoken
 
@@ -13,6 +14,7 @@ MIN_WORDS = 4
 SHORT_LIMIT = 0.1  # share of the guest's turns that may be shorter
 IN_TURN_LIMIT = 0.3  # share of repeated word 3-grams within the turn
 HISTORY_LIMIT = 0.3  # share of the turn's word 4-grams that were said before
+RECITAL_WEIGHT = 3  # somebody else's words, but sound ones
 LOOP_WEIGHT = 4  # a loop feeds on itself: worse than a turn that is short and breaks off
 COPIED_WORDS = 12  # a span this long from an earlier turn is a copy
 
@@ -92,6 +94,12 @@ def faults(
     elif _share_said(words, said, COPIED_WORDS) > 0:
         found.append(Fault(f"copies {COPIED_WORDS} words or more of an earlier turn", LOOP_WEIGHT))
     return found
+
+
+def recitals(turn: Draft, learnt: TrainingText | None) -> list[Fault]:
+    """What a turn takes from a training recording; what several recordings say (greetings, closings) is no recital."""
+    found = learnt.passages(turn.text.split()) if learnt is not None else []
+    return [Fault(f"recites {passage.words} words of {passage.recording}", RECITAL_WEIGHT) for passage in found]
 
 
 def _tag(names: Sequence[str]) -> re.Pattern[str]:

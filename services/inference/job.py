@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.inference import adapters
+from services.inference.brief import settled
+from services.inference.learnt import recited, training_text
 from services.inference.settings import Settings
 from services.inference.writing import Desk, Engine
 from shared import keys
@@ -24,12 +26,14 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
         return _result(load(store, key, Episode), key)
 
     turns = _stored_turns(store, show.slug, episode_id)
+    request = settled(request, turns, store)
     wanted = (turns[0].adapter or "base") if turns else request.adapter
     base = engine.base(job)
     adapter = adapters.choose(store, show.slug, wanted, base)
     files = adapters.fetch(store, adapter, settings.adapter_dir, settings.max_lora_rank) if adapter else None
 
-    desk = Desk(request, show, episode_id, files, job, store, engine, settings)
+    learnt = training_text(store, adapter, job.work_dir)
+    desk = Desk(request, show, episode_id, files, job, store, engine, settings, learnt)
     while (plan := desk.next_plan(turns)) is not None:
         job.check()
         job.progress("writing", desk.said(turns), request.words, "words", note=_last_words(turns))
@@ -52,7 +56,7 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
         base_model=base.name,
         base_revision=base.revision,
         turns=tuple(turns),
-        report=measure(spoken, target_words=request.words),
+        report=measure(spoken, target_words=request.words, recited=recited(turns, learnt, store, show.slug)),
         lineage=Lineage(
             made_from=made_from(store, keys.show(show.slug), *_adapter_keys(adapter)),
             by="inference",

@@ -19,6 +19,7 @@ from shared.engines import Watch
 from shared.errors import BadInputError, ConflictError, EngineFailedError
 from shared.jobs import JobContext
 from shared.models import Base
+from shared.recitation import TrainingText
 from shared.render import Renderer, header
 from shared.repetition import words_of
 from shared.report import Spoken
@@ -58,11 +59,13 @@ class Desk:
     store: Store
     engine: Engine
     settings: Settings
+    learnt: TrainingText | None = None
 
     def next_plan(self, turns: Sequence[EpisodeTurn]) -> TurnPlan | None:
         """What comes next; None after the closing. Follows from the turns alone, so that a repeat plans the same."""
         if turns and turns[-1].closing:
             return None
+        assert self.request.words is not None, "a brief is settled before its first turn"
         return plan_turn(len(turns), self.said(turns), self.request.words, self.settings.host, self.settings.guest)
 
     def said(self, turns: Sequence[EpisodeTurn]) -> int:
@@ -81,7 +84,10 @@ class Desk:
             good: list[tuple[gate.Draft, Candidate]] = []
             for candidate in self.engine.say(self.adapter, self._ask(plan, prompt, attempt), self.job):
                 draft = gate.draft(candidate.text, ended=candidate.ended)
-                faults = gate.faults(draft, plan.role, history, (self.show.host, self.request.guest), plan.fit_words)
+                faults = [
+                    *gate.faults(draft, plan.role, history, (self.show.host, self.request.guest), plan.fit_words),
+                    *gate.recitals(draft, self.learnt),
+                ]
                 if not faults:
                     good.append((draft, candidate))
                     continue
@@ -163,6 +169,7 @@ class Desk:
             rejected=tuple(rejected),
             closed=draft.closed,
             closing=plan.closing,
+            target_words=self.request.words,
             adapter=self.adapter.name if self.adapter else None,
         )
 

@@ -15,6 +15,7 @@ from services.studio.clock import clock
 from services.studio.corrections import corrections_door, voiceprints_door
 from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.datasets_door import datasets_door
+from services.studio.episodes_door import episodes_door
 from services.studio.facts import facts_door
 from services.studio.glossary import glossary_door
 from services.studio.library import Library, summary
@@ -126,6 +127,7 @@ def create_app(
         repeats_door(store),
         media_door(store),
         datasets_door(store),
+        episodes_door(library),
         runs_door(store),
         sources_door(store),
         uploads_door(store, settings.max_upload_bytes),

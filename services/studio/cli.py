@@ -16,6 +16,7 @@ from rich.markup import escape
 from services.studio import (
     cli_corrections,
     cli_datasets,
+    cli_episodes,
     cli_erasure,
     cli_evaluate,
     cli_recordings,
@@ -26,6 +27,7 @@ from services.studio import (
     cli_transcripts,
 )
 from services.studio import doctor as doctor_checks
+from services.studio.cli_episodes import Consent, GuestIs, Minutes, Words, length
 from services.studio.cli_recordings import as_row as recording_row
 from services.studio.cli_recordings import as_source
 from services.studio.local import local_stack
@@ -89,6 +91,7 @@ cli_datasets.add_to(app, datasets, adapters)
 cli_recordings.add_to(recordings)
 cli_erasure.add_to(recordings)
 cli_evaluate.add_to(transcripts)
+cli_episodes.add_to(episodes)
 cli_report.add_to(app, episodes)
 app.add_typer(cli_sources.sources, name="sources")
 
@@ -152,7 +155,10 @@ def run_pipeline(
     source: Annotated[list[str] | None, typer.Option(help="A source of the show, refreshed first; repeatable.")] = None,
     guest: Annotated[str | None, typer.Option(help="Guest of the new episode; none stops at the adapter.")] = None,
     about: str = "",
-    words: int = 400,
+    words: Words = None,
+    minutes: Minutes = None,
+    guest_is: GuestIs = "invented",
+    consent: Consent = "",
     steps: Annotated[
         int | None, typer.Option(help="Of training, at most; as many as three epochs take if unset.")
     ] = None,
@@ -163,31 +169,16 @@ def run_pipeline(
     """All steps in one order: add, transcribe, build the dataset, train, write an episode."""
     with studio() as client:
         found = [as_source(client, file) for file in files or ()]
+    brief = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, **length(words, minutes)}
     request = {
         "show": show,
         "sources": found,
         "subscriptions": source or [],
         "host_is": host_is,
         "training": {"steps": steps} if steps is not None else None,
-        "episode": {"guest": guest, "about": about, "words": words} if guest else None,
+        "episode": brief if guest else None,
     }
     order("/v1/pipelines", request, as_json=as_json, no_wait=no_wait)
-
-
-@episodes.command("write")
-def write_episode(
-    show: Slug,
-    guest: Annotated[str, typer.Option(help="Name of the guest.")],
-    about: Annotated[str, typer.Option(help="Topics.")] = "",
-    words: int = 400,
-    adapter: Annotated[str, typer.Option(help="Adapter name, best, or base.")] = "best",
-    seed: int = 42,
-    as_json: Json = False,
-    no_wait: NoWait = False,
-) -> None:
-    """Write a new AI episode."""
-    request = {"show": show, "guest": guest, "about": about, "words": words, "adapter": adapter, "seed": seed}
-    order("/v1/episodes", request, as_json=as_json, no_wait=no_wait)
 
 
 @jobs.command("list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from rich.markup import escape
 
 from services.studio.cli_corrections import clock, place
 from services.studio.cli_recordings import send
-from services.studio.terminal import Json, NoWait, Slug, carry_out, errors, order, out, show_value, studio
+from services.studio.terminal import Json, NoWait, Slug, carry_out, order, out, save, show_value, studio
 
 FORMS = ("vtt", "srt", "rttm", "txt", "html", "csv", "json")
 Language = Annotated[str | None, typer.Option(help="ISO 639 code such as en, or auto; the show's when left out.")]
@@ -152,12 +151,7 @@ def export(
     asked = {"format": form, **({"revision": revision} if revision else {})}
     with studio() as client:
         written = client.call("GET", f"{place(show, recording)}/export", params=asked).content
-    if to is None:
-        sys.stdout.buffer.write(written)
-        sys.stdout.flush()
-    else:
-        to.write_bytes(written)
-        errors.print(f"wrote {to}", highlight=False)
+    save(written, to)
 
 
 def import_file(

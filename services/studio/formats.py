@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -49,12 +49,13 @@ def cues_of(transcript: Transcript) -> Iterator[Cue]:
     """Turns in pieces that fit onto a screen; a piece ends at the end of a sentence where it can."""
     names = names_of(transcript)
     for turn in transcript.turns:
-        for words in _screens(words_of(turn)):
+        for words in screens(words_of(turn)):
             text = " ".join(word.text for word in words)
             yield Cue(names[turn.speaker], words[0].start_s, max(words[-1].end_s, words[0].start_s + 0.001), text)
 
 
-def _screens(words: tuple[Word, ...]) -> Iterator[list[Word]]:
+def screens(words: Iterable[Word]) -> Iterator[list[Word]]:
+    """Words in pieces that fit onto a screen, each of CUE_S seconds and CUE_LETTERS letters at most."""
     screen: list[Word] = []
     for word in words:
         letters = sum(len(one.text) + 1 for one in screen) + len(word.text)

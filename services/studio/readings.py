@@ -3,6 +3,7 @@
 <s> [INST] host [/INST] guest </s> [INST] ...       a model's raw text; each episode starts with <s>
 an Episode record, its turns, a Transcript record, {"turns": [{"speaker", "text"}], "speakers": {name: role}}
 WebVTT, SRT, JSON with segments, `Name: text`       as shared/published.py reads them
+an AI episode that was exported                     in any form but HTML, known by its mark
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from services.studio import exported
+from services.studio.episode_marks import Mark, split
 from shared import published
 from shared.errors import BadInputError
 from shared.report import MadeBy, Role, Spoken
@@ -22,6 +25,7 @@ from shared.roles import match_name
 from shared.spoken import Published
 
 TITLE_LETTERS = 60
+EPISODE_BEGINS = ("<s>", "[INST]")
 MOST_NAMES = 3
 FORMS = (
     "it is read as text with [INST] marks, as JSON (an AI episode, its turns, a transcript), as WebVTT or SRT, or as "
@@ -64,20 +68,55 @@ def read(data: bytes, *, host: str | None = None) -> list[Conversation]:
             "`diary transcripts export --format json`"
         )
     text = published.decode(data)
-    if _RAW.match(text):
-        found = _raw(text)
+    mark, body = split(text)
+    raw = _without_heads(text)
+    if mark and (turns := _exported_turns(mark, body)):
+        found = [_exported(mark, turns)]
+    elif _RAW.match(raw):
+        found = _raw(raw)
     elif text.lstrip().startswith(("{", "[")):
         found = _json(text, host)
     elif published.sniff(text) == "text" and "-->" not in text:
         raise BadInputError(f"no conversation is in the file; {FORMS}")
     else:
-        found = [_transcript(published.parse_beside_audio(text), host or _marked_host(text))]
+        known = host or _marked_host(text) or (mark.host if mark else None)
+        found = [_transcript(published.parse_beside_audio(text), known)]
     if not any(re.search(r"\w", turn.text) for conversation in found for turn in conversation.turns):
         raise BadInputError(f"nobody says anything in the file; {FORMS}")
     return found
 
 
+# ---- an AI episode that was exported ---------------------------------------------------------------------------------
+
+
+def _exported_turns(mark: Mark, text: str) -> list[Spoken]:
+    """None where somebody has put more into the file, or has written it anew: then it is read as any other."""
+    if mark.form != "inst":
+        return exported.turns_of(mark, text)
+    talks = _raw(_without_heads(text))
+    return exported.with_closed(mark, list(talks[0].turns)) if len(talks) == 1 else []
+
+
+def _exported(mark: Mark, turns: Sequence[Spoken]) -> Conversation:
+    title = f"{mark.episode} with {mark.guest}"
+    return Conversation(title=title, turns=tuple(turns), made_by="model", target_words=mark.words)
+
+
 # ---- a model's raw text ----------------------------------------------------------------------------------------------
+
+
+def _without_heads(text: str) -> str:
+    """Without lines that start with `# ` where an episode begins: what is said of it, not in it."""
+    kept: list[str] = []
+    head: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("# ") or (head and not line.strip()):
+            head.append(line)
+            continue
+        kept += [] if line.lstrip().startswith(EPISODE_BEGINS) else head
+        kept.append(line)
+        head = []
+    return "\n".join([*kept, *head])
 
 
 def _raw(text: str) -> list[Conversation]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,16 @@ def show_table(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
     out.print(table)
+
+
+def save(written: bytes, to: Path | None) -> None:
+    """Into a file, or onto stdout as it is."""
+    if to is None:
+        sys.stdout.buffer.write(written)
+        sys.stdout.flush()
+    else:
+        to.write_bytes(written)
+        errors.print(f"wrote {to}", highlight=False)
 
 
 def get(path: str, as_json: bool, row: Callable[[dict[str, Any]], dict[str, Any]] = lambda found: found) -> None:

@@ -28,7 +28,7 @@ from services.trainer import ranks
 from services.trainer.base import make_base, packaged_gguf
 from services.trainer.choice import best_point, is_stuck
 from services.trainer.dataset import encode
-from services.trainer.exam import Question, openings, recitation, unseen, words_by_recording
+from services.trainer.exam import Question, openings, recitation, unseen
 from services.trainer.packing import pack
 from services.trainer.plan import TARGET_MODULES, Course, Device, KeepCheckpoint, Plan, Trained
 from services.trainer.plot import draw_losses
@@ -38,6 +38,7 @@ from shared.engines import Event, PipeEngine, Reporter, Watch, serve
 from shared.errors import EngineRefusedError, LeaseYieldedError, NoSpaceError, OutOfMemoryError
 from shared.lease import Lease
 from shared.models import PACKAGED_NAME, Base, read_base
+from shared.recitation import TrainingText
 from shared.render import Renderer, renderer_for
 from shared.schemas import Example, GuestLoss, Judged, MetricPoint, SampleTurn, TrainOptions
 from shared.shelf import Shelf, Want, unpacked
@@ -530,7 +531,7 @@ class _Examiner:
         self._reporter = reporter
         self._course, self._seed = plan.course, plan.request.seed
         self._rows = [(example.guest, row) for example, row in zip(held_out, rows, strict=True)]
-        self._said = words_by_recording(examples)
+        self._learnt = TrainingText(examples)
         self._openings = openings(examples, renderer, plan.course.questions)
         self._unseen = unseen(held_out, renderer)
 
@@ -545,7 +546,7 @@ class _Examiner:
             asked = self._shared(self._ask(stage) if self._trainer.args.process_index == 0 else None)
         model.train()
         answers, samples = asked
-        recited = recitation(answers, self._said)
+        recited = recitation(answers, self._learnt)
         tokens = sum(guest.tokens for guest in guests)
         loss = sum(guest.loss * guest.tokens for guest in guests) / tokens
         judged = Judged(

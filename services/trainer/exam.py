@@ -6,15 +6,14 @@ have in common (greetings, closings) is the show's manner, not recitation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.trainer.leaks import Gram, grams
 from shared.families import Speaking
+from shared.recitation import TrainingText
 from shared.render import Renderer
 from shared.schemas import Example
 
-GRAM = 13
 HINT_TOKENS = 16  # of the answer's own words: enough to know it by, if it is known by heart
 SAMPLES = 2
 
@@ -59,34 +58,8 @@ def unseen(examples: Sequence[Example], renderer: Renderer) -> list[Question]:
     ][:SAMPLES]
 
 
-def words_by_recording(examples: Sequence[Example]) -> dict[str, list[list[str]]]:
-    """Words of the turns of each example, by recording."""
-    found: dict[str, list[list[str]]] = {}
-    for example in examples:
-        said = [word for message in example.messages[1:] for word in message.text.split()]
-        found.setdefault(example.recording, []).append(said)
-    return found
-
-
-def recitation(answers: Sequence[str], said: Mapping[str, Sequence[Sequence[str]]]) -> Recitation:
+def recitation(answers: Sequence[str], learnt: TrainingText) -> Recitation:
     """How much of the answers is taken from the training text; nothing where they are shorter than 13 words."""
-    own = [list(grams(answer.split(), GRAM)) for answer in answers]
-    wanted = {gram for answer in own for gram in answer}
-    source: dict[Gram, str | None] = {}  # None: several recordings have it
-    for recording, texts in said.items():
-        for gram in {gram for text in texts for gram in grams(text, GRAM) if gram in wanted}:
-            source[gram] = None if gram in source else recording
-    total = sum(len(answer) for answer in own)
-    taken = [[source.get(gram) for gram in answer] for answer in own]
-    share = sum(recording is not None for answer in taken for recording in answer) / total if total else 0.0
-    return Recitation(round(share, 4), max((_longest(answer) for answer in taken), default=0))
-
-
-def _longest(taken: Sequence[str | None]) -> int:
-    """Words in the longest run of grams that are all of one recording."""
-    longest = run = 0
-    before = None
-    for recording in taken:
-        run = run + 1 if recording is not None and recording == before else int(recording is not None)
-        before, longest = recording, max(longest, run)
-    return longest + GRAM - 1 if longest else 0
+    said = [answer.split() for answer in answers]
+    longest = max((passage.words for words in said for passage in learnt.passages(words)), default=0)
+    return Recitation(round(learnt.share(said), 4), longest)

@@ -56,6 +56,16 @@ def test_the_steps_come_in_order_and_each_uses_what_the_one_before_made(store: M
     assert len(result.recordings) == 3 and len(result.transcripts) == 2 and result.episode
 
 
+def test_what_is_said_of_the_guest_goes_along_with_the_brief(store: MemoryStore, tmp_path: Path):
+    crew = ScriptedCrew()
+    brief = EpisodeOptions(guest="Ann Ash", guest_is="consented", consent="letter 7")
+
+    pipeline.run(order(episode=brief), job=FakeJob(tmp_path), store=store, crew=crew)
+
+    asked = dict(crew.asked)["write"][0]
+    assert (asked.guest_is, asked.consent) == ("consented", "letter 7")
+
+
 def test_what_the_shows_sources_have_grown_by_is_transcribed_with_the_rest(store: MemoryStore, tmp_path: Path):
     crew = ScriptedCrew(grown={"s1": ["rec-a", "rec-b"], "s2": []})
 

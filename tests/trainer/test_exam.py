@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from services.trainer.exam import HINT_TOKENS, openings, recitation, unseen, words_by_recording
+from services.trainer.exam import HINT_TOKENS, openings, recitation, unseen
+from shared.recitation import TrainingText
 from shared.schemas import Example, Message
 
 COUNTING = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
@@ -57,7 +58,7 @@ def test_in_an_unseen_interview_the_guest_answers_and_the_host_asks_on(renderer)
 
 
 def test_what_is_taken_from_one_recording_is_recited():
-    said = words_by_recording([example("r1", "Count!", " ".join(WORDS)), example("r2", "Who?", "Nobody.")])
+    said = TrainingText([example("r1", "Count!", " ".join(WORDS)), example("r2", "Who?", "Nobody.")])
 
     found = recitation(["Well, " + " ".join(WORDS[:15]).upper(), "Something of my own that nobody said."], said)
 
@@ -67,20 +68,21 @@ def test_what_is_taken_from_one_recording_is_recited():
 
 def test_what_several_recordings_have_is_manner_and_not_recitation():
     greeting = " ".join(WORDS)
-    said = words_by_recording([example("r1", greeting, "Hi."), example("r2", greeting, "Hello.")])
+    said = TrainingText([example("r1", greeting, "Hi."), example("r2", greeting, "Hello.")])
 
     assert recitation([greeting], said).share == 0.0
-    assert recitation([greeting], {"r1": said["r1"] * 2}).share == 1.0, "twice in one recording is one recording"
+    twice = TrainingText([example("r1", greeting, "Hi."), example("r1", greeting, "Hello.")])
+    assert recitation([greeting], twice).share == 1.0, "twice in one recording is one recording"
 
 
 def test_short_answers_recite_nothing():
-    said = words_by_recording([example("r1", "Count!", " ".join(WORDS))])
+    said = TrainingText([example("r1", "Count!", " ".join(WORDS))])
 
     assert recitation([" ".join(WORDS[:12]), ""], said).longest == 0
 
 
 def test_runs_of_two_recordings_are_not_one_run():
-    said = {"r1": [WORDS], "r2": [list(reversed(WORDS))]}
+    said = TrainingText([example("r1", "Count!", COUNTING), example("r2", "Back!", " ".join(reversed(WORDS)))])
 
     found = recitation([" ".join([*WORDS[:13], *list(reversed(WORDS))[:13]])], said)
 
