@@ -62,6 +62,8 @@ _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>\s][^<>]*)>")
 _SRT_TIME = re.compile(r"(\d\d:\d\d:\d\d),(\d{3})")
 _NOTE = re.compile(r"NOTE(?:\s|$)")
 
+AI_MARK = "trainedAlgorithmicMedia"  # the end of IPTC's term, in every export of an AI episode
+
 Kind = Literal["vtt", "names", "text"]
 
 
@@ -91,6 +93,15 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise BadInputError(f"the text is not UTF-8 (byte {error.start}); save it as UTF-8 and add it again") from error
+
+
+def demand_real_talk(text: str) -> None:
+    """raises BadInputError for an AI episode, which its mark gives away: nobody learns from what a model wrote"""
+    if AI_MARK in text:
+        raise BadInputError(
+            "this is an AI episode, as its mark says, and no recording of the show: models must not learn from what "
+            "models wrote; add interviews that people have held"
+        )
 
 
 def parse(text: str) -> Published:

@@ -182,6 +182,7 @@ def parse_beside(found: Sequence[BesideAudio], warnings: list[str]) -> list[tupl
     read = []
     for beside in found:
         try:
+            published.demand_real_talk(beside.text)
             read.append((beside, published.parse_beside_audio(beside.text)))
         except BadInputError as error:
             warnings.append(f"a published transcript was left out: {error}")

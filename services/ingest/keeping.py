@@ -53,6 +53,7 @@ def keep(brought: Brought, show: Show, wishes: Source, job: JobContext, store: S
     refuse_erased(brought.recording_id, show, wishes, store)
     text = text_of(brought.path)
     if text is not None:
+        published.demand_real_talk(text)
         result = _keep_transcript(published.parse(text), brought, show, wishes, job, store)
     else:
         result = _keep_audio(brought, show, wishes, job, store, engine)

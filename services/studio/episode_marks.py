@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from shared.published import AI_MARK
 from shared.schemas import Episode
 
 # IPTC's term for what a trained model made, as C2PA and search engines read it
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+DIGITAL_SOURCE_TYPE = f"http://cv.iptc.org/newscodes/digitalsourcetype/{AI_MARK}"
 REVISION_LETTERS = 12
 
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")

@@ -120,6 +120,7 @@ def _own(data: bytes, filename: str) -> Transcript:
 
 
 def _of_others(text: str, recording: Recording, show: Show, revision: str, lineage: Lineage) -> Transcript:
+    published.demand_real_talk(text)
     found = published.parse_beside_audio(text)
     if found.times == "estimated" and recording.working is not None:
         raise BadInputError(f"the file does not say when anything is said, but the recording has audio; give {FORMS}")

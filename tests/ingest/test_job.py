@@ -233,6 +233,20 @@ def test_an_empty_file_is_refused_before_anything_is_asked_of_the_engine(store: 
     assert engine.calls == []
 
 
+def test_an_ai_episode_is_no_recording(store: MemoryStore, tmp_path: Path):
+    """What a model wrote must never be learnt from; its export says what it is."""
+    before = dict(store.objects)
+    mark = 'digital_source_type: "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"'
+    text = f"WEBVTT\n\nNOTE\n{mark}\n\n00:00.000 --> 00:02.000\n<v Mara Quill>Hello.\n"
+
+    with pytest.raises(BadInputError, match=r"this is an AI episode.*add interviews that people have held"):
+        job.run(
+            UPLOAD, job=FakeJob(tmp_path), store=uploaded(store, text.encode()), downloads=tmp_path / "downloads",
+            engine=ScriptedIngestEngine(),
+        )  # fmt: skip
+    assert {key for key in store.objects if not key.startswith("uploads/")} == set(before)
+
+
 def test_text_that_is_no_transcript_is_refused_with_the_form_it_needs(store: MemoryStore, tmp_path: Path):
     before = dict(store.objects)
 
