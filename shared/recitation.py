@@ -66,14 +66,12 @@ class TrainingText:
         place, found = runs(self._tokens, GRAM)
         order = np.argsort(found, kind="stable")
         place, found = place[order], found[order]
-        first = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]])) if len(found) else np.array([], int)
+        first = np.flatnonzero(np.append(True, found[1:] != found[:-1]))[: len(found)]
         numbers = np.array([recordings[name] for name, _ in sources], dtype=np.int64)
         of_run = numbers[self._tokens.text[place]]
-        alone = np.ones(0, dtype=bool)
-        if len(first):
-            alone = np.minimum.reduceat(of_run, first) == np.maximum.reduceat(of_run, first)
+        alone = np.minimum.reduceat(of_run, first) == np.maximum.reduceat(of_run, first)
         self._hashes, self._places = found[first], place[first]
-        self._recordings = np.where(alone, of_run[first], SEVERAL) if len(first) else np.array([], dtype=np.int64)
+        self._recordings = np.where(alone, of_run[first], SEVERAL)
 
     def passages(self, words: Sequence[str]) -> list[Passage]:
         """What a text of so many written words takes from one recording at a time, in order."""

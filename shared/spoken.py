@@ -97,3 +97,8 @@ def timed_words(texts: Sequence[str], times: Sequence[Times | None], start_s: fl
 def is_filler(text: str) -> bool:
     """Sounds that are no words in any sentence; "like" and "you know" may be, and stay."""
     return _LETTERS.sub("", text.lower()) in FILLERS
+
+
+def guest_key(name: str) -> str:
+    """The same for every way to write one name."""
+    return " ".join(name.casefold().split())

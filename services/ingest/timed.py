@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from typing import Any
 
 from shared.engines import Watch
 from shared.errors import EngineFailedError
@@ -32,14 +32,6 @@ class TimedWatch:
                 "or raise INGEST_DOWNLOAD_LIMIT_S"
             )
 
-    def progress(
-        self,
-        stage: str,
-        done: float = 0,
-        total: float | None = None,
-        unit: str = "",
-        note: str = "",
-        figures: Mapping[str, float] | None = None,
-    ) -> None:
+    def progress(self, stage: str, *amount: Any, **more: Any) -> None:
         self._ends = self._ends or time.monotonic() + self._limit_s
-        self._job.progress(stage, done, total, unit, note, figures)
+        self._job.progress(stage, *amount, **more)

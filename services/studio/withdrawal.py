@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.forgetting import RememberedJob
 from shared.schemas import Adapter, Dataset, DatasetReport, Judged, Recording, Transcript
+from shared.spoken import guest_key
 from shared.subscriptions import FailedItem, FoundItem, LastRefresh
 
 OF_A_RECORDING = re.compile(r"^shows/[^/]+/(?:recordings|transcripts|edits)/([^/]+?)(?:\.json)?(?:/.*)?$")
@@ -119,11 +120,6 @@ def _without_sentences_on(names: Collection[str], sentences: Sequence[str]) -> t
 def metrics_jsonl(adapter: Adapter) -> str:
     """metrics.jsonl of an adapter, from its manifest: the one before may name guests."""
     return "".join(f"{point.model_dump_json()}\n" for point in adapter.metrics)
-
-
-def guest_key(name: str) -> str:
-    """The same for every way to write one name."""
-    return " ".join(name.casefold().split())
 
 
 def guests_in(recording: Recording | None, transcripts: Iterable[Transcript]) -> set[str]:

@@ -10,17 +10,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from services.trainer.dataset import guest_key
 from shared.errors import BadInputError
 from shared.locks import locked
 from shared.models import REVISION, Base, name_folder
 from shared.schemas import Adapter, Dataset, TrainRequest
+from shared.spoken import guest_key
 from shared.store import file_sha256
 
 
-def config_of(base: Base) -> dict[str, Any]:
-    """The base model's config.json."""
-    config: dict[str, Any] = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+def config_of(folder: Path) -> dict[str, Any]:
+    """A base model's config.json."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return config
 
 

@@ -21,6 +21,7 @@ from shared.errors import BadInputError
 from shared.families import LossOn
 from shared.render import Renderer, header
 from shared.schemas import Example, ExcludedSpan, HostMethod, LeftOut, Message, Role, TranscriptState, Turn
+from shared.spoken import guest_key
 
 HOST_UNKNOWN = "its host is not known; say who it is with `diary transcripts host`"
 NOT_OF_THE_TALK = "spoken by neither the host nor the guest"
@@ -238,11 +239,6 @@ def split(
     kept_out = set(ranked[:eval_guests])
     train = [example for example in examples if guest_key(example.guest) not in kept_out]
     return train, [example for example in examples if guest_key(example.guest) in kept_out]
-
-
-def guest_key(name: str) -> str:
-    """The same for every way to write one name."""
-    return " ".join(name.casefold().split())
 
 
 def encode(

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from services.trainer import ranks
-from services.trainer.base import make_base, packaged_gguf
+from services.trainer.base import config_of, make_base, packaged_gguf
 from services.trainer.choice import best_point, is_stuck
 from services.trainer.dataset import encode
 from services.trainer.exam import Question, openings, recitation, unseen
@@ -210,17 +210,9 @@ class _Run:
         if self._process.wanted():
             self._plan.save_now.touch()
 
-    def progress(
-        self,
-        stage: str,
-        done: float = 0,
-        total: float | None = None,
-        unit: str = "",
-        note: str = "",
-        figures: Mapping[str, float] | None = None,
-    ) -> None:
+    def progress(self, stage: str, *amount: Any, **more: Any) -> None:
         self.stepping = self.stepping or stage.startswith(TRAINING)
-        self._job.progress(stage, done, total, unit, note, figures)
+        self._job.progress(stage, *amount, **more)
 
 
 # ---- far side: train -------------------------------------------------------------------------------------------------
@@ -323,18 +315,12 @@ def _checkpoint_folder(plan: Plan, step: int) -> Path:
 
 def _adapted_layers(plan: Plan, default: int | None) -> list[int]:
     """Indices of the last layers that are asked for, of those that the parent has, or of all."""
-    count = _shapes(plan)["num_hidden_layers"]
+    count = config_of(plan.base.folder)["num_hidden_layers"]
     if plan.parent:
         config = json.loads((plan.parent / "adapter_config.json").read_text(encoding="utf-8"))
         return config["layers_to_transform"] or list(range(count))
     last = plan.request.last_layers or default
     return list(range(max(0, count - last) if last else 0, count))
-
-
-def _shapes(plan: Plan) -> dict[str, Any]:
-    """The base model's config.json."""
-    shapes: dict[str, Any] = json.loads((plan.base.folder / "config.json").read_text(encoding="utf-8"))
-    return shapes
 
 
 def _make_trainer(plan: Plan, layers: list[int], reporter: Reporter, *, cuda: bool) -> tuple[Any, _Examiner]:
@@ -370,11 +356,10 @@ def load_base(folder: Path, *, quantised: bool, cuda: bool) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=kind,
     )
-    shapes = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=kind,
-        attn_implementation=attention(shapes, cuda=cuda),
+        attn_implementation=attention(config_of(folder), cuda=cuda),
         quantization_config=four_bits if quantised else None,
         device_map={"": int(os.environ.get("LOCAL_RANK", "0"))} if quantised and cuda else None,
     )
@@ -666,7 +651,7 @@ def _diary(
             points.append(point)
             _draw(board, point)
             note = f"loss {point.train_loss:.3f}, epoch {point.step / plan.course.steps_per_epoch:.1f}"
-            reporter.progress(TRAINING, point.step, steps, "steps", note=note, figures=_figures(points, began))
+            reporter.progress(TRAINING, point.step, steps, "steps", note=note, figures=_figures(points))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step = state.global_step
@@ -694,7 +679,7 @@ def _memory_gb(torch: Any) -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
 
 
-def _figures(points: list[MetricPoint], began: float) -> dict[str, float]:
+def _figures(points: list[MetricPoint]) -> dict[str, float]:
     """Live figures of the step just made; of the last judgement where there was one."""
     now, held_out = points[-1], [point.eval_loss for point in points if point.eval_loss is not None]
     figures = {"loss": now.train_loss, "tokens": now.tokens, "memory_gb": now.memory_gb}

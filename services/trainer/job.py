@@ -52,7 +52,8 @@ def build(request: DatasetRequest, *, job: JobContext, store: Store, engine: Eng
     """Freeze transcripts of a show into examples; the same transcripts and wishes give the same dataset."""
     show = load(store, keys.show(request.show), Show)
     base = engine.base(job)
-    frame = frame_of(request, show, base, engine.device())
+    device = engine.device()
+    frame = frame_of(request, show, base, device)
     sources = read_sources(request, job, store)
     renderer = renderer_for(base.folder)
     job.progress("writing examples")
@@ -64,7 +65,7 @@ def build(request: DatasetRequest, *, job: JobContext, store: Store, engine: Eng
     dataset_id = identify(request, frame, base, sources, guests_of(kept_out))
     job.progress("looking for what was left out")
     report = report_of(
-        built, sources, guests_of(kept_out), frame.max_length, cost(engine, base, frame, train), show.slug
+        built, sources, guests_of(kept_out), frame.max_length, cost(device, base, frame, train), show.slug
     )
     dataset = Dataset(
         id=dataset_id,
@@ -104,7 +105,7 @@ def frame_of(request: DatasetRequest, show: Show, base: Base, device: Device) ->
 
     raises   BadInputError for one that the base model cannot read
     """
-    length = request.max_length or default_length(device, config_of(base), base.context, TrainOptions())
+    length = request.max_length or default_length(device, config_of(base.folder), base.context, TrainOptions())
     if length > base.context:
         raise BadInputError(f"max_length {length} is more than {base.name} can read ({base.context} tokens)")
     return Frame(
@@ -120,11 +121,11 @@ def frame_of(request: DatasetRequest, show: Show, base: Base, device: Device) ->
     )
 
 
-def cost(engine: Engine, base: Base, frame: Frame, train: Sequence[Example]) -> Estimate | None:
+def cost(device: Device, base: Base, frame: Frame, train: Sequence[Example]) -> Estimate | None:
     """What training on these examples would take here, with the usual settings."""
     tokens = sum(example.tokens for example in train)
     try:
-        return estimate(engine.device(), config_of(base), frame.max_length, TrainOptions(), tokens)
+        return estimate(device, config_of(base.folder), frame.max_length, TrainOptions(), tokens)
     except BadInputError:  # it would not fit, which is for whoever trains to hear: elsewhere it may
         return None
 

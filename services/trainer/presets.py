@@ -107,7 +107,7 @@ def estimate(
 def memory_gb(
     way: Way, device: Device, shapes: Shapes, config: Mapping[str, Any], length: int, options: TrainOptions
 ) -> float:
-    adapted = min(shapes.layers, options.last_layers or device.last_layers or shapes.layers)
+    adapted = _adapted(device, shapes, options)
     return training_gb(
         shapes,
         lora_parameters(config, options.lora_rank, adapted) or 0,
@@ -126,10 +126,14 @@ def tokens_per_s(way: Way, device: Device, shapes: Shapes, length: int, options:
     else:
         tflops = next((speed for name, speed in TFLOPS if name in device.name), UNKNOWN_TFLOPS)
         tflops *= SHARE * (NF4_SHARE if way.quantised else 1.0) * (options.gpus or device.count)
-    adapted = min(shapes.layers, options.last_layers or device.last_layers or shapes.layers) / shapes.layers
-    backward = (2 + 2 * way.recompute) * adapted
+    backward = (2 + 2 * way.recompute) * _adapted(device, shapes, options) / shapes.layers
     attention = shapes.layers * length * shapes.queries
     return tflops * 1e12 / ((2 + backward) * (shapes.linear + shapes.embedding / 2) + (2 + 2 * backward) * attention)
+
+
+def _adapted(device: Device, shapes: Shapes, options: TrainOptions) -> int:
+    """How many layers are adapted: the backward pass goes through them."""
+    return min(shapes.layers, options.last_layers or device.last_layers or shapes.layers)
 
 
 def _way(device: Device, config: Mapping[str, Any], length: int, options: TrainOptions) -> Way | None:

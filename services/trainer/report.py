@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from services.trainer.dataset import HOST_UNKNOWN, UNSURE, Built, Source, guest_key
+from services.trainer.dataset import HOST_UNKNOWN, UNSURE, Built, Source
 from services.trainer.leaks import leaks
 from services.trainer.packing import fitted
 from shared.classifications import UNCLASSIFIED
 from shared.schemas import DatasetReport, Estimate, Example, Included, Leak, LeftOut, LeftOutTotal
+from shared.spoken import guest_key
 
 FIRST_ATTEMPT = "323 chunks of at most 4,096 tokens, about 1.3 million"
 LITTLE_TOKENS, ENOUGH_TOKENS = 100_000, 1_000_000

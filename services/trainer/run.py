@@ -55,8 +55,9 @@ def train_to_the_end(order: Order, job: JobContext, store: Store, engine: Engine
     train_file = fetch_blob(store, dataset.train, job.work_dir / "train.jsonl")
     eval_file = fetch_blob(store, dataset.eval, job.work_dir / "eval.jsonl")
     sizes = example_sizes(train_file)
-    course = course_of(request, sizes, dataset.max_length, device, config_of(order.base))
+    course = course_of(request, sizes, dataset.max_length, device, config_of(order.base.folder))
     job.progress("preparing", note=outlook(course, request, device, order.base, sum(sizes)))
+    parent = fetch_parent(store, order.parent, job.work_dir) if order.parent else None
     keep = Keeper(order, course, job, store)
     savings: list[str] = []
 
@@ -74,8 +75,8 @@ def train_to_the_end(order: Order, job: JobContext, store: Store, engine: Engine
             work=job.work_dir,
             tensorboard=engine.tensorboard / f"{request.show}.r{order.run}",
             resume=fetch_checkpoint(store, newest, job.work_dir) if newest else None,
-            best=fetch_checkpoint(store, best, job.work_dir) if best else None,
-            parent=fetch_parent(store, order.parent, job.work_dir) if order.parent else None,
+            best=fetch_checkpoint(store, best, job.work_dir) if best and best != newest else None,
+            parent=parent,
             metrics=newest.metrics if newest else (),
         )
         try:
@@ -143,7 +144,7 @@ def lean(course: Course, device: Device, sizes: Sequence[int], full: OutOfMemory
 def outlook(course: Course, request: TrainRequest, device: Device, base: Base, tokens: int) -> str:
     """What is about to happen, for a person."""
     wished = request.model_copy(update={"epochs": course.steps / course.steps_per_epoch})
-    expected = estimate(device, config_of(base), course.row_tokens, wished, tokens)
+    expected = estimate(device, config_of(base.folder), course.row_tokens, wished, tokens)
     amount = f"{course.steps} steps, {course.steps / course.steps_per_epoch:.1f} epochs"
     if expected is None:
         return amount
@@ -171,7 +172,7 @@ def demand_room(order: Order, device: Device, job: JobContext) -> None:
     """Refuse a run whose checkpoints the work folder has no room for. raises NoSpaceError"""
     request, dataset, base = order.request, order.dataset, order.base
     layers = request.last_layers or device.last_layers
-    checkpoints = work_bytes(config_of(base), request.lora_rank, layers) or 0
+    checkpoints = work_bytes(config_of(base.folder), request.lora_rank, layers) or 0
     needed = checkpoints + dataset.train.bytes + dataset.eval.bytes
     what = f"the checkpoints of a rank {request.lora_rank} adapter of {base.name}"
     demand_space(job.work_dir, needed, what, setting="TRAINER_WORK_DIR")
