@@ -7,12 +7,13 @@ process, so they may be stored: they hold no text.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+
+from shared.spoken import spelt
 
 GRAM = 5
 GAP = 12  # words between two grams of one text, at most: what a recogniser gets wrong, and what a speaker adds
@@ -20,7 +21,6 @@ REACH = GRAM + GAP
 TWO = 2
 TOGETHER = 0.5
 
-_TOKEN = re.compile(r"[^\W_](?:[^\W_]|')*")
 _BASE = 0x9E3779B97F4A7C15
 
 
@@ -56,11 +56,6 @@ class Grams:
     kind: np.ndarray
     hashes: np.ndarray
     texts: np.ndarray
-
-
-def spelt(word: str) -> list[str]:
-    """A written word as it is compared: `"Ten-percent,"` -> ten, percent."""
-    return _TOKEN.findall(word.lower().replace("’", "'"))
 
 
 def tokenise(texts: Sequence[Sequence[str]]) -> Tokens:

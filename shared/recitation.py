@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.grams import runs, spelt, tokenise
+from shared.grams import runs, tokenise
 from shared.schemas import Example, Turn
-from shared.spoken import words_of
+from shared.spoken import spelt, words_of
 
 GRAM = 13
 SEVERAL = -1

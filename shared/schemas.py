@@ -762,6 +762,17 @@ GuestIs = Literal["invented", "consented", "real_without_consent"]
 MOST_WORDS_A_MINUTE = 400
 
 
+Beat = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=160)]
+
+
+class PlannedChapter(Record):
+    """A part of an episode that is to be written: what it is about, and what is talked about in it, in order."""
+
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+    beats: tuple[Beat, ...] = Field(default=(), max_length=12)
+    words: int | None = Field(default=None, ge=20, le=50_000, description="unset: an equal share of what is left")
+
+
 class EpisodeOptions(Record):
     """The brief. `adapter` is an adapter's name, `best` (the show's lowest held-out loss) or `base`.
 
@@ -770,7 +781,19 @@ class EpisodeOptions(Record):
 
     guest: ShortText
     about: str = Field(default="", max_length=2000)
-    facts: tuple[str, ...] = ()
+    tone: str = Field(default="", max_length=300, description="how the two are to talk, such as `dry and curious`")
+    facts: tuple[Annotated[str, StringConstraints(max_length=600)], ...] = Field(
+        default=(), max_length=200, description="what is true of the guest; beside the fact sheet, if there is one"
+    )
+    plan: tuple[PlannedChapter, ...] = Field(
+        default=(), max_length=40, description="chapters in order; none: the base model plans them"
+    )
+    review_plan: bool = Field(
+        default=False, description="stop at the plan: the result has the brief to change and to send again"
+    )
+    write: Literal["episode", "questions"] = Field(
+        default="episode", description="`questions`: the host's questions and a time plan, the guest's turns left blank"
+    )
     adapter: str = "best"
     words: int | None = Field(
         default=None, ge=20, le=50_000, description="unset, and no minutes: as long as the show's real episodes are"
@@ -781,6 +804,7 @@ class EpisodeOptions(Record):
     seed: int = 42
     candidates: int = Field(default=1, ge=1, le=8)
     temperature: float = Field(default=0.8, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1, description="nucleus sampling; unset: the service's setting")
     guest_is: GuestIs = Field(default="invented", description="whether the guest is a real person, and agreed to this")
     consent: str = Field(default="", max_length=300, description="reference to the consent, such as a contract's name")
 
@@ -808,6 +832,14 @@ class EpisodeRequest(EpisodeOptions):
 
 
 class EpisodeTurn(Record):
+    """One turn as it was written. What follows from those before it is kept, so that a repeat goes on alike.
+
+    scene     the beat of the plan that the prompt began with, counted through all chapters
+    fresh     written to get out of a loop: from here on, what was said before this exchange is not shown to the model
+    summary   what the prompt said of the turns that it left out
+    computed_prompt_tokens   that the engine had not read before, over all attempts
+    """
+
     schema_version: Literal[1] = 1
     index: int
     role: Literal["host", "guest"]
@@ -820,6 +852,113 @@ class EpisodeTurn(Record):
     closing: bool = Field(default=False, description="the host's goodbye: nothing follows")
     target_words: int | None = Field(default=None, description="how long the episode is to be")
     adapter: str | None = Field(default=None, description="who wrote it; none for the base model")
+    chapter: str = Field(default="", description="title of the plan's chapter it belongs to")
+    scene: int = 0
+    fresh: bool = False
+    summary: str = ""
+    computed_prompt_tokens: int = 0
+    written_by: str | None = Field(default=None, description="the person who wrote it instead of a model")
+
+
+class TurnLengths(Record):
+    """Words of the turns of the show's real episodes: the shortest, each tenth, the longest; none where unknown."""
+
+    host: tuple[int, ...] = ()
+    guest: tuple[int, ...] = ()
+
+
+class Commission(Record):
+    """What an episode is written from, settled once before its first turn: whoever goes on, goes on from this.
+
+    brief    with its length in words, its adapter by name and its plan
+    facts    of the brief and of the guest's fact sheet
+    openings_of, excerpts_of   recordings whose beginning, or a question and its answer, the model is shown
+    given    turns that are there already, by their index: of the episode that this one revises
+    ends_with_given   the last given turn is the end of the episode
+    """
+
+    schema_version: Literal[1] = 1
+    episode: str
+    brief: EpisodeRequest
+    facts: tuple[str, ...] = ()
+    openings_of: tuple[str, ...] = ()
+    excerpts_of: tuple[str, ...] = ()
+    lengths: TurnLengths = TurnLengths()
+    given: tuple[EpisodeTurn, ...] = ()
+    ends_with_given: bool = False
+    revises: str | None = None
+    changes: str = Field(default="", description="of a revision: what was asked for, in words")
+
+
+class PlannedQuestion(Record):
+    """What the host asks at one beat, and what follows up; the guest's turns are blank."""
+
+    about: str
+    question: str
+    follow_ups: tuple[str, ...] = ()
+
+
+class QuestionChapter(Record):
+    title: str
+    start_min: float
+    end_min: float
+    questions: tuple[PlannedQuestion, ...]
+
+
+class QuestionSheet(Record):
+    """An interview to be held: the host's questions with a time plan."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    show: Slug
+    guest: str
+    host: str
+    brief: EpisodeRequest
+    adapter: str | None
+    label: str
+    base_model: str
+    base_revision: str
+    chapters: tuple[QuestionChapter, ...]
+    ai_generated: Literal[True] = True
+    source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
+    lineage: Lineage
+
+
+class ReplacedTurn(Record):
+    index: int = Field(ge=0)
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+
+
+class RevisionRequest(Record):
+    """An episode written on from another: turns replaced or said again, or the whole made longer. The other one stays.
+
+    replace      turns whose words a person gives
+    regenerate   first and last index of the turns that are written again
+    rest         what becomes of the turns after the changed ones: they stay as they are, or are written again
+    words, minutes   a new length: the goodbye goes, and the talk goes on from there
+    """
+
+    show: Slug
+    episode: str
+    replace: tuple[ReplacedTurn, ...] = Field(default=(), max_length=500)
+    regenerate: tuple[int, int] | None = None
+    rest: Literal["keep", "rewrite"] = "keep"
+    words: int | None = Field(default=None, ge=20, le=50_000)
+    minutes: float | None = Field(default=None, gt=0, le=330)
+    seed: int | None = Field(default=None, description="of what is written; unset: the episode's, moved on by one")
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> RevisionRequest:
+        if self.regenerate and not 0 <= self.regenerate[0] <= self.regenerate[1]:
+            raise ValueError("`regenerate` is the first and the last turn to write again, such as [4, 6]")
+        longer = self.words is not None or self.minutes is not None
+        if not (self.replace or self.regenerate or longer):
+            raise ValueError("nothing to do: name turns to `replace` or to `regenerate`, or a new length")
+        if longer and (self.replace or self.regenerate):
+            raise ValueError("make it longer, or change turns; one after the other")
+        if self.words is not None and self.minutes is not None:
+            raise ValueError("give words or minutes, not both")
+        return self
 
 
 class RecitedSpan(Record):
@@ -834,6 +973,93 @@ class RecitedSpan(Record):
     last_word: int
     recording: str
     start_s: float | None = None
+
+
+class Quarter(Record):
+    """A quarter of an episode; `first_turn` counts from 0. None as in `Report`."""
+
+    first_turn: int
+    words: int
+    turns: int
+    rep4: float
+    worst_window_rep4: float
+    one_word_replies: int
+    one_word_share: float
+    answers_in_host_turns: int | None
+    advert_words: int = Field(description="phrases of adverts, as often as they are said")
+    host_share: float | None
+    host_median_words: float | None
+    guest_median_words: float | None
+    host_question_share: float | None
+    disfluencies: float = Field(description="per 100 words, of both")
+    recited_words: int | None = Field(description="none: not looked for")
+
+
+class Spread(Record):
+    """What is normal of a figure among the show's real conversations: about the 5th percentile, median, the 95th."""
+
+    low: float
+    median: float
+    high: float
+
+
+class WordRate(Record):
+    """How often a word is said per 100 words, and how far real conversations stray from that."""
+
+    mean: float
+    spread: float
+
+
+class Manner(Record):
+    """How a show's real conversations are.
+
+    ranges                   by the name of a figure in `Report`
+    host_words, guest_words  function words of host and guests; none in another language than English
+    """
+
+    conversations: int = Field(ge=1)
+    words: int
+    ranges: dict[str, Spread]
+    host_words: dict[str, WordRate] = {}
+    guest_words: dict[str, WordRate] = {}
+
+
+class Claim(Record):
+    """A name or a number that is said and that nothing given to the model has; `turn` counts from 0."""
+
+    turn: int
+    text: str
+    kind: Literal["name", "number"]
+
+
+class Likelihood(Record):
+    """How well a model foretells the words: perplexity is exp of the mean negative log-likelihood of a token.
+
+    perplexity               of the episode's turns under the model that wrote it
+    base_perplexity          of the same text under the base model
+    real_perplexity          of real turns that the adapter has not learnt from, under the adapter
+    real_base_perplexity     of those under the base model
+    scored_words             of the episode
+    """
+
+    perplexity: float = Field(gt=0)
+    base_perplexity: float | None = Field(default=None, gt=0)
+    real_perplexity: float | None = Field(default=None, gt=0)
+    real_base_perplexity: float | None = Field(default=None, gt=0)
+    host_perplexity: float | None = Field(default=None, gt=0)
+    guest_perplexity: float | None = Field(default=None, gt=0)
+    scored_words: int = Field(ge=0)
+
+
+class LikelyAnswer(Record):
+    """A sentence of a host turn that is likelier as the guest's; `turn` counts from 0.
+
+    margin   nats per token by which the guest's header makes it likelier
+    """
+
+    turn: int
+    text: str
+    margin: float
 
 
 class Report(Record):
@@ -871,10 +1097,30 @@ class Report(Record):
     recited: tuple[RecitedSpan, ...] | None = Field(
         default=None, description="what is taken from the training recordings; none: not looked for"
     )
+    host_disfluencies: float | None = Field(
+        default=None, description="um, uh, you know, I mean, false starts: per 100 words of the host"
+    )
+    guest_disfluencies: float | None = Field(default=None, description="per 100 words of the guest")
+    host_distance: float | None = Field(
+        default=None, description="of the host's function words to those of the real host; about 0.8 is the host's own"
+    )
+    guest_distance: float | None = Field(default=None, description="of the guest's to those of the show's real guests")
+    length_score: float | None = Field(default=None, description="S_l of LongWriter, 0 to 100; none without a target")
+    unsourced: tuple[Claim, ...] | None = Field(
+        default=None, description="names and numbers that are not in the fact sheet; none: there was no sheet"
+    )
+    likelihood: Likelihood | None = None
+    answers_by_likelihood: tuple[LikelyAnswer, ...] | None = Field(
+        default=None, description="sentences of the host that are likelier as the guest's; none: not looked for"
+    )
+    quarters: tuple[Quarter, ...] = Field(default=(), description="four; none for a text of under 400 words")
+    manner: Manner | None = Field(default=None, description="the show's real talk, as it was when this was measured")
     findings: tuple[str, ...] = Field(default=(), description="what is out of the ordinary, one sentence each")
 
 
 class Episode(Record):
+    """`revises` is the episode that this one was made from by changing turns or going on."""
+
     schema_version: Literal[1, 2] = 2
     id: str
     show: Slug
@@ -890,6 +1136,9 @@ class Episode(Record):
     base_model: str
     base_revision: str
     turns: tuple[EpisodeTurn, ...]
+    plan: tuple[PlannedChapter, ...] = ()
+    revises: str | None = None
+    changes: str = ""
     report: Report
     ai_generated: Literal[True] = True
     source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
@@ -897,11 +1146,27 @@ class Episode(Record):
 
 
 class EpisodeResult(Record):
+    """`brief` is set where a plan was to be reviewed: change it and send it again, and the episode is written.
+
+    key   of the episode, of the questions, or of what the plan was settled with
+    """
+
     episode: str
     key: str
     words: int
     turns: int
     canary: bool | None
+    brief: EpisodeRequest | None = None
+
+
+class WritingEstimate(Record):
+    """What an order for an episode comes to, as far as the store knows; `seconds` from how long the last ones took."""
+
+    adapter: str
+    words: int
+    minutes: float = Field(description="of talk")
+    tokens: int
+    seconds: float | None = Field(default=None, description="of writing; none before anything was written")
 
 
 # ---- what is not there ------------------------------------------------------------------------------------------
@@ -1001,3 +1266,4 @@ class Job(Record):
     created_at: datetime
     updated_at: datetime
     links: dict[str, str] = {}
+    estimate: WritingEstimate | None = Field(default=None, description="in the answer to an order for an episode")

@@ -14,7 +14,14 @@ Times = tuple[float, float]
 UNNAMED = "Unnamed"
 ANONYMOUS = re.compile(rf"{UNNAMED}|S\d+|speaker[ _]?\d+", re.IGNORECASE)
 FILLERS = {"um", "umm", "uh", "uhh", "uhm", "er", "erm", "hmm", "mm", "mhm"}
+LISTENING = {
+    "ah", "absolutely", "exactly", "gosh", "hm", "hmm", "huh", "hum", "interesting", "indeed", "mhm", "mm", "mmhmm",
+    "oh", "ok", "okay", "really", "right", "sure", "true", "uh", "um", "wow", "yeah", "yep", "yes",
+}  # fmt: skip
+MOST_LISTENING_WORDS = 3
 _LETTERS = re.compile(r"[^a-z]+")
+_TOKEN = re.compile(r"[^\W_](?:[^\W_]|')*")
+_WORD = re.compile(r"[^\W_](?:[^\W_]|')*")
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,17 @@ def is_filler(text: str) -> bool:
     return _LETTERS.sub("", text.lower()) in FILLERS
 
 
+def is_backchannel(text: str) -> bool:
+    """A listener's "Mhm, right.": few words, all of them signs of listening."""
+    words = _WORD.findall(text.lower().replace("’", "'").replace("-", ""))
+    return 0 < len(words) <= MOST_LISTENING_WORDS and LISTENING.issuperset(words)
+
+
 def guest_key(name: str) -> str:
     """The same for every way to write one name."""
     return " ".join(name.casefold().split())
+
+
+def spelt(word: str) -> list[str]:
+    """A written word as it is compared: `"Ten-percent,"` -> ten, percent."""
+    return _TOKEN.findall(word.lower().replace("’", "'"))

@@ -14,11 +14,13 @@ from services.studio import readings
 from services.studio.readings import Conversation
 from services.studio.terminal import Json, out
 from shared.errors import BadInputError, NotFoundError
+from shared.manner import ENOUGH, FEWEST_WORDS, MANY, manner_of, tells
 from shared.published import MAX_BYTES
 from shared.report import Grade, Line, lines, measure
-from shared.schemas import Report
+from shared.schemas import Manner, Quarter, Report
 
 MARKS: dict[Grade, str] = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
+QUARTERS = ("first", "second", "third", "last")
 
 
 def report(
@@ -27,14 +29,20 @@ def report(
         typer.Argument(help="AI episodes (JSON, or raw text with [INST] marks), or transcripts: JSON, VTT, SRT, text."),
     ],
     host: Annotated[str | None, typer.Option(help="Who is the host, where a transcript does not say so.")] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(help="A real transcript of the show to compare with, any form; give it again for the next one."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Report on the quality of conversations: structure, repetition, replies, adverts, each beside what is normal.
 
-    One file may hold several. No figure is ever sent anywhere, and no stack is needed.
+    One file may hold several. With --like, what is normal is what the show's real conversations are, from three on. No
+    figure is ever sent anywhere, and no stack is needed.
     """
     found = [(path, number, talk) for path in files for number, talk in enumerate(read(path, host), start=1)]
-    reports = [measure_of(talk) for _, _, talk in found]
+    manner = yardstick(like, host) if like else None
+    reports = [measure_of(talk, manner) for _, _, talk in found]
     if as_json:
         print(json.dumps([_as_object(*where, shown) for where, shown in zip(found, reports, strict=True)]))
         return
@@ -56,8 +64,36 @@ def read(path: Path, host: str | None = None) -> list[Conversation]:
         raise BadInputError(f"{path}: {error}") from error
 
 
-def measure_of(talk: Conversation) -> Report:
-    return measure(talk.turns, target_words=talk.target_words, eos_runs=talk.eos_runs, made_by=talk.made_by)
+def yardstick(files: list[Path], host: str | None = None) -> Manner:
+    """How the show's real conversations are. raises BadInputError for what is no real talk, or tells nothing"""
+    talks = [(path, talk) for path in files for talk in read(path, host)]
+    for path, talk in talks:
+        if talk.made_by == "model":
+            raise BadInputError(f"{path} is an AI episode; --like takes real transcripts of the show")
+        if not any(turn.role == "host" for turn in talk.turns):
+            raise BadInputError(f"{path} does not say who is the host; name who it is with --host")
+    manner = manner_of(talk.turns for _, talk in talks)
+    if manner is None:
+        raise BadInputError(
+            f"none of the --like files has {FEWEST_WORDS} words of the host and as many of a guest; give longer ones"
+        )
+    return manner
+
+
+def measure_of(talk: Conversation, manner: Manner | None = None) -> Report:
+    """What the episode's own report knows of models and training text stays."""
+    return measure(
+        talk.turns,
+        target_words=talk.target_words,
+        eos_runs=talk.eos_runs,
+        made_by=talk.made_by,
+        recited=talk.kept.recited,
+        manner=manner or talk.kept.manner,
+        facts=talk.facts if talk.kept.unsourced is None else None,
+        likelihood=talk.kept.likelihood,
+        likely_answers=talk.kept.answers_by_likelihood,
+        unsourced=talk.kept.unsourced,
+    )
 
 
 def _as_object(path: Path, number: int, talk: Conversation, shown: Report) -> dict[str, Any]:
@@ -66,12 +102,56 @@ def _as_object(path: Path, number: int, talk: Conversation, shown: Report) -> di
 
 
 def _say(title: str, shown: Report, talk: Conversation) -> None:
-    table = Table("figure", "value", "normal", "", title=escape(title), title_justify="left", title_style="bold")
+    show = ("the show",) if shown.manner else ()
+    table = Table("figure", "value", "normal", *show, "", title=escape(title), title_justify="left", title_style="bold")
     for line in lines(shown, target_words=talk.target_words, made_by=talk.made_by):
-        table.add_row(line.label, line.value, line.normal or "-", _mark(line))
+        real = (line.show or "-",) if shown.manner else ()
+        table.add_row(line.label, line.value, line.normal or "-", *real, _mark(line))
     out.print(table)
+    if shown.quarters:
+        out.print(_by_quarter(shown.quarters))
+    if shown.manner:
+        out.print(_measured_by(shown.manner), highlight=False, soft_wrap=True)
     out.print(f"[bold]verdict[/bold] {escape(shown.verdict)}", highlight=False, soft_wrap=True)
     out.print()
+
+
+def _by_quarter(quarters: tuple[Quarter, ...]) -> Table:
+    table = Table("by quarter", *QUARTERS)
+    for label, cells in (
+        ("words", [f"{quarter.words:,}" for quarter in quarters]),
+        ("turns", [f"{quarter.turns:,}" for quarter in quarters]),
+        ("rep-4", [f"{quarter.rep4:.2f}" for quarter in quarters]),
+        ("rep-4, worst 200 words", [f"{quarter.worst_window_rep4:.2f}" for quarter in quarters]),
+        ("one-word replies", [f"{quarter.one_word_share:.0%}" for quarter in quarters]),
+        ("host turns that answer themselves", [_count(quarter.answers_in_host_turns) for quarter in quarters]),
+        ("advert phrases", [_count(quarter.advert_words) for quarter in quarters]),
+        ("words recited", [_count(quarter.recited_words) for quarter in quarters]),
+        ("host's share of the words", [_share(quarter.host_share) for quarter in quarters]),
+        ("median host turn, words", [_count(quarter.host_median_words) for quarter in quarters]),
+        ("median guest turn, words", [_count(quarter.guest_median_words) for quarter in quarters]),
+        ("host turns that ask", [_share(quarter.host_question_share) for quarter in quarters]),
+        ("ums, per 100 words", [f"{quarter.disfluencies:.1f}" for quarter in quarters]),
+    ):
+        table.add_row(label, *cells)
+    return table
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,g}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _measured_by(manner: Manner) -> str:
+    talks = "1 real conversation" if manner.conversations == 1 else f"{manner.conversations} real conversations"
+    said = f"the show: median of {talks}, {manner.words:,} words"
+    if not tells(manner):
+        return f"{said}; its own range takes {ENOUGH}, so normal is what is normal anywhere"
+    few = f"; fewer than {MANY}: normal goes from the lowest to the highest of them, and well beyond"
+    return f"{said}{few}" if manner.conversations < MANY else said
 
 
 def _mark(line: Line) -> str:

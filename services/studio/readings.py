@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
@@ -22,6 +22,7 @@ from shared import published
 from shared.errors import BadInputError
 from shared.report import MadeBy, Role, Spoken
 from shared.roles import match_name
+from shared.schemas import Claim, Likelihood, LikelyAnswer, Manner, RecitedSpan
 from shared.spoken import Published
 
 TITLE_LETTERS = 60
@@ -39,12 +40,23 @@ _RAW = re.compile(r"\s*<s>|[^{}]*\[/?INST\]")
 _HOST_MARK = re.compile(r"^[ \t]*([^\n:()]{1,60}?)[ \t]*\((?:the )?host\)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
+class Kept(BaseModel):
+    """What an episode's own report has, and nobody can find again without the models and the store."""
+
+    recited: tuple[RecitedSpan, ...] | None = None
+    likelihood: Likelihood | None = None
+    answers_by_likelihood: tuple[LikelyAnswer, ...] | None = None
+    manner: Manner | None = None
+    unsourced: tuple[Claim, ...] | None = None
+
+
 @dataclass(frozen=True)
 class Conversation:
     """What the report is asked of.
 
     eos_runs       end-of-sequence tokens in runs of three or more; only a model's raw text has any
     target_words   how long it was to be, where the file says so
+    facts          all that the model was given of the guest, where the file has a fact sheet
     """
 
     title: str
@@ -52,6 +64,8 @@ class Conversation:
     made_by: MadeBy
     eos_runs: int = 0
     target_words: int | None = None
+    facts: tuple[str, ...] | None = None
+    kept: Kept = field(default_factory=Kept)
 
 
 def read(data: bytes, *, host: str | None = None) -> list[Conversation]:
@@ -170,6 +184,8 @@ class _Speaker(BaseModel):
 
 class _Brief(BaseModel):
     words: int | None = None
+    about: str = ""
+    facts: tuple[str, ...] = ()
 
 
 class _Talk(BaseModel):
@@ -179,7 +195,10 @@ class _Talk(BaseModel):
     ai_generated: bool = False
     id: str = ""
     guest: str | None = None
+    host: str | None = None
+    show: str | None = None
     title: str | None = None
+    report: Kept | None = None
 
 
 def _json(text: str, host: str | None) -> list[Conversation]:
@@ -212,7 +231,15 @@ def _talk(data: Any, host: str | None) -> Conversation:
         turns=tuple(_with_host(turns, host)),
         made_by=_made_by(talk),
         target_words=talk.brief.words if talk.brief else None,
+        facts=_facts(talk),
+        kept=talk.report or Kept(),
     )
+
+
+def _facts(talk: _Talk) -> tuple[str, ...] | None:
+    """None where nothing was given but a name."""
+    sheet = (*talk.brief.facts, talk.brief.about) if talk.brief else ()
+    return (*sheet, *filter(None, (talk.guest, talk.host, talk.show))) if any(sheet) else None
 
 
 def _made_by(talk: _Talk) -> MadeBy:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.grams import spelt
 from shared.schemas import Example, Leak
+from shared.spoken import spelt
 
 GRAM = 8
 TRAILER = "trailer"  # how the reason of one begins

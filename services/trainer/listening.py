@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.grams import spelt
 from shared.schemas import Turn
-from shared.spoken import is_filler
+from shared.spoken import is_backchannel, is_filler
 
-LISTENING = {
-    "ah", "absolutely", "exactly", "gosh", "hm", "hmm", "huh", "hum", "interesting", "indeed", "mhm", "mm", "mmhmm",
-    "oh", "ok", "okay", "really", "right", "sure", "true", "uh", "um", "wow", "yeah", "yep", "yes",
-}  # fmt: skip
-LONGEST = 3
 ENDS = ".?!"
-
-
-def is_backchannel(text: str) -> bool:
-    """A listener's "Mhm, right.": few words, all of them signs of listening."""
-    words = spelt(text.replace("-", ""))
-    return 0 < len(words) <= LONGEST and LISTENING.issuperset(words)
 
 
 def folded(turns: Iterable[Turn | None]) -> tuple[list[Turn | None], int]:

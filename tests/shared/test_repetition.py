@@ -37,6 +37,15 @@ def test_a_loop_at_the_end_of_a_long_text_shows_in_the_worst_window_and_in_the_t
     assert tail_repetition(words) > 0.4
 
 
+def test_windows_are_of_200_words_each_25_words_apart():
+    numbers = [int(digit, 16) for digit in blake2b(b"windows").hexdigest()] * 9
+    words = [f"w{number % (at // 50 + 2)}" for at, number in enumerate(numbers)]
+    windows = [words[start : start + 200] for start in range(0, len(words) - 199, 25)]
+
+    assert worst_window(words) == max(repetition(window, 4) for window in windows)
+    assert worst_window(words[:150]) == repetition(words[:150], 4) and worst_window(["a"] * 3) == 0
+
+
 def test_a_loop_in_the_middle_is_none_of_the_tail():
     assert tail_repetition(FRESH[:1000] + LOOP + FRESH[1000:]) == 0
 

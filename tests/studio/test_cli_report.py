@@ -77,8 +77,8 @@ def test_a_person_reads_each_figure_its_range_a_mark_and_one_verdict_per_episode
     (unclosed, _) = (line.replace("│", " ").split() for line in lines if "unclosed turns" in line)
     assert unclosed == ["unclosed", "turns", "1", "0", "bad"]
     assert [line for line in lines if line.startswith("verdict")] == [
-        "verdict faults: host and guest do not alternate; 1 unclosed turn: broken off without an end mark",
-        "verdict sound: structure, length and repetition are within limits",
+        "verdict not usable: host and guest do not alternate, 1 unclosed turn",
+        "verdict sound, 9 words: nothing out of the ordinary",
     ]
     assert [line.split(":")[0] for line in lines if line.startswith("two.txt")] == ["two.txt, 1", "two.txt, 2"]
 
@@ -144,7 +144,7 @@ def test_the_prototypes_figures_are_found_again_and_every_failure_is_a_finding(n
         assert report["tail_rep4"] == pytest.approx(tail, abs=0.006)
         for figure, (limit, said) in FAULTS.items():
             assert any(said in finding for finding in report["findings"]) == (report[figure] > limit), figure
-        assert report["verdict"].startswith("faults: ")
+        assert report["verdict"].startswith("not usable: ")
 
 
 def test_the_prototypes_episodes_keep_their_order_from_best_to_worst():
@@ -167,6 +167,17 @@ def test_the_host_who_answered_himself_is_found_and_no_other():
     assert (obama["answers_in_host_turns"], clarkson["answers_in_host_turns"]) == (0, 0)
 
 
+def test_the_verdict_says_where_in_an_episode_it_is_and_holds_25_words_at_most():
+    found = [report for name in TABLE for report in reports(shared(f"prototype/{name}.txt"))]
+
+    for report in found:
+        assert len(report["quarters"]) == 4 and len(report["verdict"].split()) <= 25
+        assert sum(quarter["words"] for quarter in report["quarters"]) == report["words"]
+    assert found[5]["verdict"].startswith("not usable: repeats itself from the second quarter on")
+    assert "goes round in circles from the second quarter on" in "; ".join(found[3]["findings"])
+    assert "5 host turns with the guest's answer in it, in the first half" in found[3]["findings"]
+
+
 @pytest.mark.parametrize("path", REAL)
 def test_real_talk_is_sound(path):
     (report,) = reports(shared(path))
@@ -182,5 +193,81 @@ def test_the_examples_hosts_are_told_by_name_and_only_the_advert_is_found():
     found = {Path(report["file"]).stem: report["findings"] for report in json.loads(shown.output)}
 
     assert {name: said for name, said in found.items() if said} == {
-        "09-philippa-dunmore": ["advert words: “brought to you by”, “use the code”, “at checkout”"]
+        "09-philippa-dunmore": ["advert words in the third quarter: “brought to you by”, “use the code”, “at checkout”"]
     }
+
+
+# ---- beside the show's real talk -------------------------------------------------------------------------------------
+
+
+def compared(file: Path, like: list[Path], *options: str) -> dict[str, Any]:
+    arguments = [part for path in like for part in ("--like", str(path))]
+    shown = CliRunner().invoke(app, ["report", str(file), *arguments, "--host", "Mara Quill", "--json", *options])
+    assert shown.exit_code == 0, shown.output
+    (report,) = json.loads(shown.output)
+    return report
+
+
+def test_each_real_conversation_of_a_show_is_like_the_others():
+    files = sorted((ROOT / "examples" / "published").iterdir())[:8]
+
+    for file in files:
+        report = compared(file, [other for other in files if other != file])
+
+        assert report["verdict"].startswith("sound"), (file.name, report["findings"])
+        assert report["manner"]["conversations"] == 7
+        assert max(report["host_distance"], report["guest_distance"]) < 1.2
+
+
+def test_an_episode_unlike_the_show_is_told_in_what():
+    files = sorted((ROOT / "examples" / "published").iterdir())[:8]
+    arguments = [str(part) for path in files for part in ("--like", path)]
+    source = str(shared("prototype/checkpoint-240.txt"))
+
+    shown = CliRunner().invoke(app, ["report", source, *arguments, "--host", "Mara Quill", "--json"])
+
+    for report in json.loads(shown.output):
+        said = "; ".join(report["findings"])
+        assert "the guest talks unlike the show's guests" in said
+        assert report["guest_distance"] > 2 * report["manner"]["ranges"]["guest_distance"]["median"]
+
+
+def test_a_person_sees_the_shows_own_figures_and_each_quarter():
+    files = sorted((ROOT / "examples" / "published").iterdir())[:4]
+    like = [part for path in files[1:] for part in ("--like", path)]
+
+    shown = diary("report", files[0], *like, "--host", "Mara Quill")
+
+    assert shown.returncode == 0, shown.stderr
+    (share,) = (line for line in shown.stdout.splitlines() if "host's share of the words" in line and " to " in line)
+    assert len([cell for cell in share.split("│") if "%" in cell]) == 3
+    (words,) = (line for line in shown.stdout.splitlines() if line.startswith("│ words ") and line.count("│") == 6
+                and "-" not in line)  # fmt: skip
+    assert sum(int(cell) for cell in words.split("│")[2:6]) == compared(files[0], [files[1]])["words"]
+    assert "the show: median of 3 real conversations" in shown.stdout and "fewer than 5" in shown.stdout
+
+
+def test_one_transcript_shows_the_shows_figure_and_changes_nothing_of_what_is_normal():
+    files = sorted((ROOT / "examples" / "published").iterdir())[:2]
+
+    shown = diary("report", files[0], "--like", files[1], "--host", "Mara Quill")
+
+    assert "the show: median of 1 real conversation" in shown.stdout and "normal anywhere" in shown.stdout
+    assert "5% to 50%" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (RAW, "is an AI episode; --like takes real transcripts"),
+        ("Ann: Who are you?\nBob: A baker.", "does not say who is the host; name who it is with --host"),
+        ("Ann (Host): Who are you?\nBob: A baker.", "none of the --like files has 100 words of the host"),
+    ],
+)
+def test_what_is_no_yardstick_is_one_line_that_says_so(raw: Path, tmp_path: Path, content: str, told: str):
+    (tmp_path / "real.txt").write_text(content)
+
+    shown = diary("report", raw, "--like", tmp_path / "real.txt")
+
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert told in shown.stderr and shown.stderr.count("\n") == 1

@@ -198,3 +198,31 @@ def test_what_is_no_conversation_is_refused_with_the_fix(data: bytes, told: str)
 def test_a_host_who_does_not_speak_is_answered_with_those_who_do():
     with pytest.raises(BadInputError, match="'Zoe' is no speaker of it; name one of: Mara, Ann"):
         read(b"Mara: Who?\nAnn: Me.", host="Zoe")
+
+
+# ---- what a report of an episode keeps -------------------------------------------------------------------------------
+
+
+def an_episode_of(**report: object) -> str:
+    turns = [{"role": "host", "text": "Who are you?"}, {"role": "guest", "text": "A baker."}]
+    brief = {"words": 300, "guest": "Ann Ash", "about": "bread", "facts": ["She bakes in Lima."]}
+    return json.dumps(
+        {"id": "e1", "show": "lamp", "guest": "Ann Ash", "host": "Mara Quill", "ai_generated": True, "brief": brief}
+        | {"turns": turns, "report": {"words": 5, "verdict": "sound"} | report}
+    )
+
+
+def test_an_episodes_brief_is_its_fact_sheet_and_names_are_known():
+    assert one(an_episode_of()).facts == ("She bakes in Lima.", "bread", "Ann Ash", "Mara Quill", "lamp")
+    assert one(json.dumps({"turns": [{"role": "host", "text": "Who?"}], "guest": "Ann Ash"})).facts is None
+
+
+def test_what_only_models_and_the_store_know_is_kept_of_its_report():
+    likelihood = {"perplexity": 9.5, "scored_words": 5}
+    span = {"turn": 1, "first_word": 0, "last_word": 2, "recording": "r1"}
+
+    kept = one(an_episode_of(likelihood=likelihood, recited=[span], unsourced=[])).kept
+
+    assert kept.likelihood is not None and kept.likelihood.perplexity == 9.5
+    assert kept.recited is not None and kept.recited[0].recording == "r1"
+    assert (kept.unsourced, kept.answers_by_likelihood, kept.manner) == ((), None, None)

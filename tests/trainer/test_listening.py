@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.trainer.listening import folded, is_backchannel, without_fillers
+from services.trainer.listening import folded, without_fillers
+from shared.spoken import is_backchannel
 from tests.trainer.conftest import turns
 
 

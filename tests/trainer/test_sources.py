@@ -12,9 +12,9 @@ from services.trainer.sources import read_sources
 from shared import keys, published, roles
 from shared.classifications import UNCLASSIFIED
 from shared.corrections import Classification, SpanKind
-from shared.grams import spelt
 from shared.repeats import find, said_in
 from shared.schemas import Blob, Dataset, DatasetRequest, Example, ExcludedSpan, Recording, RecordingEdits, Show
+from shared.spoken import spelt
 from shared.store import create_manifest, get_blob, load, point
 from shared.transcripts import current, transcribed
 from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
