@@ -24,6 +24,7 @@ class Forgetting(Record):
     jobs      ids of jobs, meant with all that were made for them (`ID.step.0`)
     show      whose jobs, besides those of no show, are meant; its unfinished ones are told whatever they mention
     spare     kinds of jobs that are never forgotten
+    only      kinds of jobs that are meant; all where none is named
     dry_run   only say what would be forgotten
     """
 
@@ -32,6 +33,7 @@ class Forgetting(Record):
     texts: tuple[str, ...] = ()
     jobs: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     dry_run: bool = True
 
 
@@ -126,7 +128,9 @@ def carry_out(request: Forgetting, jobs: Jobs) -> Forgotten:
     unfinished: list[RememberedJob] = []
     for memory in jobs.memories():
         job = memory.job
-        if job.kind in request.spare or job.show not in (None, request.show):
+        if job.kind in request.spare or (request.only and job.kind not in request.only):
+            continue
+        if job.show not in (None, request.show):
             continue
         mentions = _is_one_of(job.id, request.jobs) or _mentions(names, memory)
         found = RememberedJob(id=job.id, service=job.service, kind=job.kind, state=job.state, mentions=mentions)

@@ -20,12 +20,18 @@
     shows/{show}/repeats.json                      transcription   pointer: repeated spans when last looked for
     shows/{show}/classified/{cluster}.json         studio          pointer: what a person said a repeated span is
     shows/{show}/glossary.json                     studio          pointer
+    shows/{show}/guests/{id}.json                  studio          pointer: what is known of a guest
     shows/{show}/datasets/{id}.json                trainer         manifest
     shows/{show}/runs/{n}.json                     trainer         claim of a run number by a job
     shows/{show}/checkpoints/{run}/{step}.json     trainer         manifest of a resumable checkpoint
     shows/{show}/adapters/{name}.json              trainer         manifest
+    shows/{show}/episodes/{id}/commission.json     inference       what it is written from, until it is written
     shows/{show}/episodes/{id}/turns/{n}.json      inference       one turn, written once
     shows/{show}/episodes/{id}/episode.json        inference       manifest
+    shows/{show}/episodes/{id}/questions.json      inference       manifest of a host's questions
+    shows/{show}/episodes/{id}/spoken.json         inference       pointer: how each turn sounds, so far
+    shows/{show}/episodes/{id}/audio.json          inference       pointer: the newest file to listen to
+    shows/{show}/comparisons/{id}.json             studio          manifest: episodes of one brief
     shows/{show}/absences/{id}.json                studio          manifest of what is missing on purpose
 
 Manifests are written last, once, with a conditional put: whoever reads one finds everything it names.
@@ -53,9 +59,12 @@ _WRITERS = (
     (r"^shows/[^/]+/repeats\.json$", "transcription", "look for them with `diary repeats find`"),
     (r"^shows/[^/]+/classified/", "studio", "classify it with `diary repeats classify`"),
     (r"^shows/[^/]+/glossary\.json$", "studio", "add terms with `diary shows glossary`"),
+    (r"^shows/[^/]+/guests/", "studio", "make the guest's fact sheet with `diary guests add`"),
     (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
     (r"^shows/[^/]+/(runs|checkpoints|adapters)/", "trainer", "train one with `diary adapters train`"),
+    (r"^shows/[^/]+/episodes/[^/]+/(spoken|audio)\.json$", "inference", "speak it with `diary episodes render`"),
     (r"^shows/[^/]+/episodes/", "inference", "write one with `diary episodes write`"),
+    (r"^shows/[^/]+/comparisons/", "studio", "compare adapters with `diary episodes compare`"),
     (r"^shows/[^/]+/absences/", "studio", "nothing is missing on purpose"),
     (r"^imports/", "studio", "import the show again with `diary shows import`"),
     (r"^probes/", "any", "start the service again"),
@@ -91,9 +100,11 @@ def _part(name: str) -> str:
 
 
 _MANIFEST = (
-    r"(show|voiceprint|glossary)\.json|(sources|refreshes|items|recordings|edits|erased|voiceprints|classified)/P\.json|"
+    r"(show|voiceprint|glossary)\.json|(sources|refreshes|items|recordings|edits|erased)/P\.json|"
+    r"(voiceprints|classified|guests)/P\.json|"
     r"transcripts/P/(P\.json|head)|datasets/P\.json|runs/\d+\.json|"
-    r"checkpoints/\d+/\d{8}\.json|adapters/P\.json|episodes/P/(episode\.json|turns/\d{5}\.json)"
+    r"checkpoints/\d+/\d{8}\.json|(adapters|comparisons)/P\.json|"
+    r"episodes/P/((episode|questions|spoken|audio)\.json|turns/\d{5}\.json)"
 ).replace("P", r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")
 
 
@@ -252,6 +263,14 @@ def glossary(slug: str) -> str:
     return f"shows/{_part(slug)}/glossary.json"
 
 
+def guests(slug: str) -> str:
+    return f"shows/{_part(slug)}/guests/"
+
+
+def guest(slug: str, guest_id: str) -> str:
+    return f"{guests(slug)}{_part(guest_id)}.json"
+
+
 def datasets(slug: str) -> str:
     return f"shows/{_part(slug)}/datasets/"
 
@@ -302,6 +321,27 @@ def episode(slug: str, episode_id: str) -> str:
     return f"{episodes(slug)}{_part(episode_id)}/episode.json"
 
 
+def episode_spoken(slug: str, episode_id: str) -> str:
+    return f"{episodes(slug)}{_part(episode_id)}/spoken.json"
+
+
+def episode_audio(slug: str, episode_id: str) -> str:
+    return f"{episodes(slug)}{_part(episode_id)}/audio.json"
+
+
+def is_heard(key: str) -> bool:
+    """Whether a key is one of the pointers to an episode's sound."""
+    return "/episodes/" in key and key.endswith(("/spoken.json", "/audio.json"))
+
+
+def commission(slug: str, episode_id: str) -> str:
+    return f"{episodes(slug)}{_part(episode_id)}/commission.json"
+
+
+def questions(slug: str, episode_id: str) -> str:
+    return f"{episodes(slug)}{_part(episode_id)}/questions.json"
+
+
 def episode_turns(slug: str, episode_id: str) -> str:
     return f"{episodes(slug)}{_part(episode_id)}/turns/"
 
@@ -313,6 +353,19 @@ def episode_turn(slug: str, episode_id: str, index: int) -> str:
 def episode_id(job_id: str) -> str:
     """The episode of a writing job: it follows from the job's id, so a repeat finds the turns it wrote."""
     return "e" + hashlib.sha256(job_id.encode()).hexdigest()[:12]
+
+
+def comparisons(slug: str) -> str:
+    return f"shows/{_part(slug)}/comparisons/"
+
+
+def comparison(slug: str, comparison_id: str) -> str:
+    return f"{comparisons(slug)}{_part(comparison_id)}.json"
+
+
+def comparison_id(job_id: str) -> str:
+    """The comparison of a job: it follows from the job's id, so a repeat finds it."""
+    return "c" + hashlib.sha256(job_id.encode()).hexdigest()[:12]
 
 
 def absences(slug: str) -> str:

@@ -6,11 +6,12 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.ingest import job
+from services.ingest import biographies, job
 from services.ingest.engine import IngestEngine
 from services.ingest.refresh import refresh
 from services.ingest.settings import Settings
 from shared import preflight
+from shared.guests import GuestRequest
 from shared.needs import Finding
 from shared.preflight import Checks
 from shared.schemas import IngestRequest
@@ -29,6 +30,7 @@ def create_app(store: Store, engine: IngestEngine, settings: Settings, checks: C
         [
             JobRoute("/v1/recordings", "ingest", IngestRequest, run),
             JobRoute("/v1/refreshes", "refresh", RefreshRequest, again),
+            JobRoute("/v1/guests", "guest", GuestRequest, partial(biographies.run, engine=engine)),
         ],
         engines=engine.processes,
         checks=checks,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from services.ingest import catalogue, conversion, fetching, metadata, partial, source, troubles
+from services.ingest import catalogue, conversion, fetching, metadata, pages, partial, source, troubles
 from services.ingest.audio import Converted, Limits, Mixed, TrackFile
 from services.ingest.catalogue import Catalogue
 from services.ingest.metadata import Downloaded
@@ -29,6 +29,7 @@ from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadInputError, DiaryError, TooSlowError
 
 FETCH_LIMIT_S = 600.0
+PAGE_LIMIT_S = 60.0  # a page nested without end takes its parser minutes; that ends with the process
 MAX_CAPTION_BYTES = 8 * 1024**2
 
 
@@ -110,6 +111,19 @@ class IngestEngine:
         limit_s = min(FETCH_LIMIT_S, self._settings.download_limit_s)
         self._fetch("fetch", url, folder, job, limit_s, {"name": name, "max_bytes": max_bytes})
         return folder / name
+
+    def read_page(self, url: str, folder: Path, job: Watch) -> str:
+        """The text of a web page, or of a plain text; paragraphs are parted by empty lines.
+
+        raises   BadInputError: may not be fetched, too large, neither of both, no text; TooSlowError;
+                 SourceUnavailableError: later
+        """
+        written = folder / "page.txt"
+        limit_s = min(PAGE_LIMIT_S, self._settings.download_limit_s)
+        self._fetch("read_page", url, folder, job, limit_s, {"written": str(written.absolute())})
+        text = written.read_text("utf-8")
+        written.unlink()
+        return text
 
     def _fetch(
         self, op: str, url: str, folder: Path, job: Watch, limit_s: float, more: dict[str, Any]
@@ -239,6 +253,16 @@ def fetch(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     reporter.progress(f"fetching {arguments['name']}")
     with _at_work(ask):
         fetching.small_file(ask.url, ask.folder / arguments["name"], arguments["max_bytes"], ask.allowed)
+    return {}
+
+
+def read_page(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Write down the text of a page: here, so that a page made to harm its reader ends this process alone."""
+    ask = _Ask(arguments)
+    reporter.progress("fetching the page")
+    with _at_work(ask):
+        text = pages.text_of(fetching.page(ask.url, fetching.MAX_ARTICLE_BYTES, ask.allowed))
+    Path(arguments["written"]).write_text(text, "utf-8", errors="replace")
     return {}
 
 
@@ -373,7 +397,14 @@ def _ffmpeg(program: str) -> str:
     return cast(str, imageio_ffmpeg.get_ffmpeg_exe())
 
 
-OPERATIONS = {"look": look, "download": download, "fetch": fetch, "convert": convert, "mix": mix}
+OPERATIONS = {
+    "look": look,
+    "download": download,
+    "fetch": fetch,
+    "read_page": read_page,
+    "convert": convert,
+    "mix": mix,
+}
 
 if __name__ == "__main__":
     serve(OPERATIONS)

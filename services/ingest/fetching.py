@@ -18,14 +18,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from services.ingest import feeds, source, troubles
+from services.ingest import feeds, pages, source, troubles
 from services.ingest.catalogue import Catalogue
+from services.ingest.pages import Page
 from shared import urls
 from shared.errors import BadInputError, DiaryError, SourceUnavailableError
 
 USER_AGENT = "Mozilla/5.0 (compatible; diary-of-ai-ceo)"
 MAX_FEED_BYTES = 64 * 1024**2
 MAX_PAGE_BYTES = 64 * 1024**2
+MAX_ARTICLE_BYTES = 4 * 1024**2
 SMALL_FILE_S = 300.0  # a feed or another small file that takes longer never ends
 CHUNK = 256 * 1024
 SNIFFED_BYTES = 64 * 1024
@@ -227,6 +229,17 @@ def small_file(url: str, to: Path, max_bytes: int, allowed: urls.Networks) -> No
             for piece in pieces(answer, max_bytes, "the file"):
                 file.write(piece)
         part.replace(to)
+
+
+def page(url: str, max_bytes: int, allowed: urls.Networks) -> Page:
+    """Fetch a web page or a plain text whole; raises BadInputError for anything else before it is read."""
+    wanted = {"Accept": "text/html, application/xhtml+xml, text/plain;q=0.9, */*;q=0.1", "Accept-Encoding": "gzip"}
+    with asked(url, allowed, wanted) as answer:
+        _refuse(answer)
+        pages.refuse_type(answer.media_type)
+        body = b"".join(pieces(answer, max_bytes, "the page"))
+        charset = answer.response.charset_encoding or ""
+    return Page(body, answer.media_type, charset)
 
 
 # ---- where does it lead ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ imports it can tell left out from lost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,13 +21,13 @@ from services.studio.holdings import (
     may_name_blobs,
     named_blobs,
 )
-from services.studio.lineage import went_with_its_recording
+from services.studio.lineage import is_fact_sheet, went_with_its_recording
 from shared import keys
 from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.store import Store
 from shared.version import VERSION
 
-CHANGING = ("sources", "refreshes", "edits", "erased", "voiceprints", "classified")
+CHANGING = ("sources", "refreshes", "edits", "erased", "voiceprints", "classified", "guests")
 
 
 @dataclass
@@ -46,14 +46,14 @@ def take_stock(store: Store, show: str, only: Only) -> Stock:
     if not store.exists(keys.show(show)):
         raise NotFoundError(f"there is no show {show!r}; `diary shows list` names those that exist")
     pointers = {key: store.get(key) for key in _pointers(store, show)}  # before what they point at: that is there then
-    taken: dict[str, Entry] = {key: _entry(key, data) for key, data in pointers.items()}
+    taken = {key: _entry(key, data) for key, data in pointers.items() if not keys.is_heard(key)}
     blobs: dict[str, tuple[Named, bool]] = {}
-    waiting = [key for key in store.list(f"shows/{show}/") if _goes(key, show, only)]
+    waiting = [key for key in store.list(f"shows/{show}/") if _goes(key, show, only, pointers)]
     while waiting:
         key = waiting.pop()
         if key in taken:
             continue
-        data = store.get(key)
+        data = pointers[key] if key in pointers else store.get(key)
         manifest = manifest_of(data, key)
         taken[key] = _entry(key, data)
         waiting += [source for source in _sources(manifest, show) if not _is_withdrawn(store, source, manifest)]
@@ -73,12 +73,15 @@ def take_stock(store: Store, show: str, only: Only) -> Stock:
 def _pointers(store: Store, show: str) -> list[str]:
     heads = [key for key in store.list(keys.transcripts(show)) if key.endswith("/head")]
     changing = [key for folder in CHANGING for key in store.list(f"shows/{show}/{folder}/")]
+    heard = [key for key in store.list(keys.episodes(show)) if keys.is_heard(key)]
     single = (keys.show(show), keys.voiceprint(show), keys.glossary(show))
-    return [key for key in (*single, *heads, *changing) if store.exists(key)]
+    return [key for key in (*single, *heads, *changing, *heard) if store.exists(key)]
 
 
-def _goes(key: str, show: str, only: Only) -> bool:
-    return keys.is_content_of(key, show) and (only == "all" or folder_of(key) != "checkpoints")
+def _goes(key: str, show: str, only: Only, pointers: Container[str]) -> bool:
+    """Not a pointer to an episode's sound that came after we looked at pointers."""
+    late = keys.is_heard(key) and key not in pointers
+    return keys.is_content_of(key, show) and not late and (only == "all" or folder_of(key) != "checkpoints")
 
 
 def _entry(key: str, data: bytes) -> Entry:
@@ -92,13 +95,13 @@ def _sources(manifest: dict[str, Any], show: str) -> list[str]:
 
 
 def _is_withdrawn(store: Store, source: str, manifest: dict[str, Any]) -> bool:
-    """Whether something was made from what is gone with its recording."""
-    return not store.exists(source) and went_with_its_recording(store, source, manifest)
+    """Whether something was made from what is gone with its recording, or from facts that people removed."""
+    return not store.exists(source) and (is_fact_sheet(source) or went_with_its_recording(store, source, manifest))
 
 
 def _is_audio(key: str, manifest: dict[str, Any]) -> bool:
-    """A recording's file is audio unless the recording came as a published transcript."""
-    return folder_of(key) == "recordings" and manifest.get("working") is not None
+    """A recording's file is audio unless the recording came as a published transcript; an episode's sound is."""
+    return keys.is_heard(key) or (folder_of(key) == "recordings" and manifest.get("working") is not None)
 
 
 def _is_there(store: Store, named: Named, absent: dict[str, str]) -> bool:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.studio.comparisons import Comparison
 from shared import keys
 from shared.corrections import Classification, Glossary, Repeats
 from shared.errors import BadInputError, NewerDataError
+from shared.guests import GuestSheet
+from shared.renderings import EpisodeAudio, SpokenTurns
 from shared.schemas import (
     Absences,
     Adapter,
@@ -43,6 +46,7 @@ STORED: tuple[type[Record], ...] = (
     Transcript,
     Voiceprint,
     Glossary,
+    GuestSheet,
     Repeats,
     Classification,
     Dataset,
@@ -51,6 +55,9 @@ STORED: tuple[type[Record], ...] = (
     Adapter,
     EpisodeTurn,
     Episode,
+    SpokenTurns,
+    EpisodeAudio,
+    Comparison,
     Absences,
 )
 KNOWN_SCHEMA = max(newest_schema(record) for record in STORED)
@@ -62,6 +69,7 @@ KINDS = {
     "voiceprint.json": "show",
     "voiceprints": "show",
     "glossary.json": "show",
+    "guests": "show",
     "repeats.json": "show",
     "classified": "show",
     "absences": "show",
@@ -77,8 +85,9 @@ KINDS = {
     "checkpoints": "checkpoints",
     "adapters": "adapters",
     "episodes": "episodes",
+    "comparisons": "episodes",
 }
-WITHOUT_BLOBS = {"transcripts", *(folder for folder, kind in KINDS.items() if kind == "show")}
+WITHOUT_BLOBS = {"transcripts", "comparisons", *(folder for folder, kind in KINDS.items() if kind == "show")}
 WORKING = "working copies"
 UPLOADS, PROBES, UNREFERENCED, SECRETS = "uploads", "probes", "unreferenced blobs", "addresses of private sources"
 

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from services.studio.archive import FIRST, Entry, Export, content, first_member, opened, read_list
+from services.studio.comparisons import Comparison
 from services.studio.holdings import folder_of, keep_absences, manifest_of, may_name_blobs, named_blobs
 from shared import keys
 from shared.corrections import Classification, Glossary
 from shared.errors import BadInputError, ConflictError
+from shared.guests import GuestSheet
+from shared.renderings import EpisodeAudio, SpokenTurns
 from shared.schemas import (
     Absences,
     Adapter,
@@ -26,6 +29,7 @@ from shared.schemas import (
     Dataset,
     Episode,
     EpisodeTurn,
+    QuestionSheet,
     Record,
     Recording,
     RecordingEdits,
@@ -42,7 +46,8 @@ from shared.subscriptions import KnownItem, LastRefresh, Subscription
 # In the order in which they are written: whoever reads a manifest finds what it was made from.
 FOLDERS = (
     "erased", "recordings", "edits", "transcripts", "datasets", "runs", "checkpoints", "adapters", "episodes",
-    "items", "refreshes", "sources", "voiceprints", "voiceprint.json", "classified", "glossary.json", "show.json",
+    "comparisons", "items", "refreshes", "sources", "voiceprints", "voiceprint.json", "classified", "glossary.json",
+    "guests", "show.json",
 )  # fmt: skip
 STAYS_AS_HERE = ("erased", "refreshes")  # who erased it here, and when the last refresh was here: no conflict
 RECORDS: dict[str, type[Record]] = {
@@ -56,6 +61,7 @@ RECORDS: dict[str, type[Record]] = {
     "voiceprints": Voiceprint,
     "classified": Classification,
     "glossary.json": Glossary,
+    "guests": GuestSheet,
     "recordings": Recording,
     "transcripts": Transcript,
     "datasets": Dataset,
@@ -63,6 +69,7 @@ RECORDS: dict[str, type[Record]] = {
     "checkpoints": Checkpoint,
     "adapters": Adapter,
     "episodes": Episode,
+    "comparisons": Comparison,
 }
 
 
@@ -116,10 +123,7 @@ def compare(export: Export, store: Store) -> set[str]:
     here = set()
     for entry in export.manifests:
         if store.exists(entry.key):
-            if (
-                folder_of(entry.key) not in STAYS_AS_HERE
-                and hashlib.sha256(store.get(entry.key)).hexdigest() != entry.sha256
-            ):
+            if not _stays_as_here(entry.key) and hashlib.sha256(store.get(entry.key)).hexdigest() != entry.sha256:
                 raise _differs(entry.key, export.show)
             here.add(entry.key)
     for entry in export.blobs:
@@ -127,6 +131,11 @@ def compare(export: Export, store: Store) -> set[str]:
         if there is not None and there.bytes == entry.bytes:
             here.add(entry.key)
     return here
+
+
+def _stays_as_here(key: str) -> bool:
+    """Whether what is here is no conflict: an episode may have been spoken again since."""
+    return folder_of(key) in STAYS_AS_HERE or keys.is_heard(key)
 
 
 def _demand_not_erased(export: Export, store: Store) -> None:
@@ -216,6 +225,10 @@ def _demand_sound(export: Export, manifests: dict[str, Path], store: Store) -> N
 
 def _record_of(key: str) -> type[Record]:
     """What a manifest has to be."""
+    if keys.is_heard(key):
+        return EpisodeAudio if key.endswith("/audio.json") else SpokenTurns
+    if key.endswith("/questions.json"):
+        return QuestionSheet
     return EpisodeTurn if "/turns/" in key else RECORDS[folder_of(key)]
 
 
@@ -232,13 +245,14 @@ def _write(export: Export, manifests: dict[str, Path], store: Store) -> None:
         keep_absences(store, Absences(show=export.show, why="left out", keys=missing))
     for key in sorted(manifests, key=_place):
         data = manifests[key].read_bytes()
-        if not store.create(key, data) and folder_of(key) not in STAYS_AS_HERE and store.get(key) != data:
+        if not store.create(key, data) and not _stays_as_here(key) and store.get(key) != data:
             raise _differs(key, export.show)
 
 
-def _place(key: str) -> tuple[int, bool, str]:
-    """Turns come before their episode, revisions before the head that points at one of them."""
-    return FOLDERS.index(folder_of(key)), key.endswith(("/head", "/episode.json")), key
+def _place(key: str) -> tuple[int, int, str]:
+    """Turns come before their episode, its sound after it; revisions before the head that points at one of them."""
+    last = 2 if keys.is_heard(key) else int(key.endswith(("/head", "/episode.json")))
+    return FOLDERS.index(folder_of(key)), last, key
 
 
 def result(export: Export, store: Store, known: set[str]) -> ImportResult:

@@ -21,8 +21,9 @@ class Link:
     """Something that `needed_by` names.
 
     state   `here`; `left out` of the export or `collected`, gone on purpose; `withdrawn`, gone with a recording that
-            was erased, or changed to say so; `missing`, which is damage; or `changed`: a pointer moved on since (a
-            show's title, a voiceprint), anything else that changed is damaged
+            was erased, or changed to say so, or a guest's facts that people removed; `missing`, which is damage; or
+            `changed`: a pointer moved on since (a show's title, a voiceprint, a guest's facts), anything else that
+            changed is damaged
     """
 
     key: str
@@ -53,8 +54,14 @@ def damage(links: list[Link]) -> list[Link]:
     return [
         link
         for link in links
-        if link.state == "missing" or (link.state == "changed" and not link.key.endswith(pointers))
+        if link.state == "missing"
+        or (link.state == "changed" and not link.key.endswith(pointers) and not is_fact_sheet(link.key))
     ]
+
+
+def is_fact_sheet(key: str) -> bool:
+    """Whether a key is that of a guest's facts: people change and remove them, what was written from them stays."""
+    return key.startswith("shows/") and key.split("/")[2] == "guests"
 
 
 def sources(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -67,6 +74,8 @@ def sources(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _state(store: Store, key: str, sha256: str, absent: dict[str, str], needed_by: dict[str, Any]) -> str:
     if not store.exists(key):
+        if is_fact_sheet(key):
+            return "withdrawn"
         return "withdrawn" if went_with_its_recording(store, key, needed_by) else absent.get(key, "missing")
     found = hashlib.sha256()
     for chunk in store.stream(key):

@@ -136,7 +136,9 @@ def _not_here(store: Store, show: str, recording_id: str) -> NotFoundError:
 
 
 def _manifests(store: Store, prefix: str) -> list[str]:
-    return [key for key in store.list(prefix) if key.endswith(".json") and "/turns/" not in key]
+    """But an episode's turns and sound, which have no mark of their own: theirs is the episode's."""
+    found = [key for key in store.list(prefix) if key.endswith(".json") and "/turns/" not in key]
+    return [key for key in found if not keys.is_heard(key)]
 
 
 def is_withdrawn(manifest: Mapping[str, Any]) -> bool:
