@@ -4,7 +4,8 @@ include services/environments.mk
 .DEFAULT_GOAL := help
 
 .PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
-	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer
+	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer \
+	bench-inference showcase
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -21,7 +22,7 @@ demo: ## the whole story on two CPU cores, from speech to a new episode, install
 	@began=$$(date +%s) && $(MAKE) --no-print-directory install-demo && \
 		DEMO_INSTALL_S=$$(( $$(date +%s) - began )) .venvs/studio/bin/python -m examples.demo
 
-install-demo: $(PRODUCT:%=.venvs/%/.installed) .venvs/demo/.installed
+install-demo: $(PRODUCT:%=.venvs/%/.installed)
 
 test: $(ENVIRONMENTS:%=.venvs/%/.installed) ## unit tests in seconds, then a tiny run through every real engine
 	.venvs/dev/bin/python -m pytest -m "not slow"
@@ -29,7 +30,7 @@ test: $(ENVIRONMENTS:%=.venvs/%/.installed) ## unit tests in seconds, then a tin
 test-slow: $(ENVIRONMENTS:%=.venvs/%/.installed) ## kills of real engines, real speech: minutes
 	.venvs/dev/bin/python -m pytest -m slow
 
-test-compose: .venvs/dev/.installed .venvs/demo/.installed ## build all images and live in them: demo, restarts, moves; half an hour
+test-compose: .venvs/dev/.installed .venvs/speech/.installed ## build all images and live in them: demo, restarts, moves; half an hour
 	.ci/with-docker .venvs/dev/bin/python -m tests.containers full
 
 test-compose-light: .venvs/dev/.installed ## the same for the S3 server, studio and ingest: minutes
@@ -47,6 +48,12 @@ bench-transcription: .venvs/dev/.installed .venvs/transcription/.installed ## ou
 bench-trainer: .venvs/trainer/.installed ## how full packs are, and training beside padded rows: minutes; on a GPU: python -m tests.bench_trainer gpu
 	.venvs/trainer/bin/python -m services.trainer.engine prepare --out .run/models/base
 	.venvs/trainer/bin/python -m tests.bench_trainer cpu
+
+bench-inference: .venvs/dev/.installed .venvs/trainer/.installed .venvs/engine-cpu/.installed ## what an episode costs by its length, and eight at once: half an hour
+	.venvs/dev/bin/python -m tests.bench_inference run
+
+showcase: .venvs/studio/.installed ## 10,000 words with an invented guest, by the stack that DIARY_URL names: for a GPU host
+	.venvs/studio/bin/python -m examples.showcase
 
 doctor: ## what this machine has and lacks for containers, before anything is downloaded
 	@$(PYTHON) -m services.studio.host

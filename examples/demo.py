@@ -139,7 +139,7 @@ class Spoken:
 def speak(folder: Path) -> list[Spoken]:
     """Have the scripts spoken in their voices; what was spoken before is kept."""
     say("speaking the interviews")
-    command = [str(venv_python("demo")), "-m", "examples.speak", "--out", str(folder), "--json"]
+    command = [str(venv_python("speech")), "-m", "examples.speak", "--out", str(folder), "--json"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise DiaryError("the interviews could not be spoken; the lines above say why")

@@ -31,16 +31,15 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from services.inference.speech_engine import PLAIN, RATE_HZ, SPEECH_RMS, Voice, in_voice, levelled, trimmed
+
 if TYPE_CHECKING:
     import numpy as np
     from hibari import Hibari
 
 RECIPE = 2  # raise it when a change below alters the sound, so that finished episodes are spoken again
-RATE_HZ = 24_000
 SHORTEST_GAP_S, LONGEST_GAP_S = 0.25, 0.6
-SPEECH_RMS = 0.07  # every turn is as loud as every other
 ROOM_RMS = 0.0008  # about -62 dBFS: silence is a quiet room, not digital zero
-TRIM_BELOW_DB = 45.0  # a turn starts and ends where it comes within this of its own peak
 SECONDS_PER_CHARACTER = 0.006  # of work, for the first estimate; replaced by what this machine really needs
 WORKERS = 2
 FIRST_SECTION = "interview"  # of turns before any section mark
@@ -56,14 +55,7 @@ class SpeakError(Exception):
     """What went wrong, where, and what to do about it."""
 
 
-class Voice(NamedTuple):
-    """Factors on the one voice we have: formants below 1 make a longer throat, pitch below 1 a deeper voice."""
-
-    formant: float
-    pitch: float
-
-
-HOST_VOICE = Voice(1.0, 1.0)
+HOST_VOICE = PLAIN
 GUEST_VOICES = (Voice(0.80, 0.52), Voice(0.86, 0.65), Voice(0.74, 0.45), Voice(1.18, 1.35))
 
 
@@ -248,48 +240,8 @@ def speak_turn(text: str, voice: Voice) -> "np.ndarray":
     The text seeds the voice's noise, so that a sponsor text sounds the same in every episode. Empty for text without
     a sound, such as "...".
     """
-    import numpy as np
-
-    audio = _trim(_host_tts()(text, seed=zlib.crc32(text.encode())))
-    if voice != HOST_VOICE and len(audio):
-        audio = _shift(audio, voice)
-    rms = float(np.sqrt(np.mean(audio**2))) if len(audio) else 0.0
-    return (audio * (SPEECH_RMS / rms)).astype(np.float32) if rms else audio[:0]
-
-
-def _trim(audio: "np.ndarray") -> "np.ndarray":
-    """Without the quiet before the first and after the last sound (the voice adds 0.3 to 0.4 s on each side)."""
-    import numpy as np
-
-    frame = RATE_HZ // 100
-    frames = audio[: len(audio) // frame * frame].reshape(-1, frame)
-    level = np.sqrt(np.mean(frames**2, axis=1))
-    loud = np.flatnonzero(level > level.max(initial=0.0) * 10 ** (-TRIM_BELOW_DB / 20))
-    return audio[loud[0] * frame : (loud[-1] + 1) * frame] if len(loud) else audio[:0]
-
-
-def _shift(audio: "np.ndarray", voice: Voice) -> "np.ndarray":
-    """The same words by another throat: spectral envelope stretched by `formant`, fundamental scaled by `pitch`."""
-    import numpy as np
-    import pyworld
-
-    signal = audio.astype(np.float64)
-    # The voice lives within 90 to 400 Hz; the narrow search is faster and takes fewer octaves wrong.
-    f0, times = pyworld.harvest(signal, RATE_HZ, f0_floor=90.0, f0_ceil=400.0)
-    envelope = pyworld.cheaptrick(signal, f0, times, RATE_HZ)
-    aperiodicity = pyworld.d4c(signal, f0, times, RATE_HZ)
-
-    bins = np.arange(envelope.shape[1])
-    source = np.clip(bins / voice.formant, 0, bins[-1])  # formants move to formant * their frequency
-    below = np.floor(source).astype(int)
-    above = np.minimum(below + 1, bins[-1])
-    weight = source - below
-
-    def stretch(spectrum: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(spectrum[:, below] * (1 - weight) + spectrum[:, above] * weight)
-
-    shifted = pyworld.synthesize(f0 * voice.pitch, stretch(envelope), stretch(aperiodicity), RATE_HZ)
-    return shifted[: len(audio)]
+    audio = trimmed(_host_tts()(text, seed=zlib.crc32(text.encode())))
+    return levelled(in_voice(audio, voice)) if len(audio) else audio
 
 
 # ---- heavy: one episode to disk -------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 
 SERVICES := studio ingest transcription trainer inference
-PRODUCT := $(SERVICES) engine-cpu
-ENVIRONMENTS := $(PRODUCT) demo dev
+PRODUCT := $(SERVICES) engine-cpu speech
+ENVIRONMENTS := $(PRODUCT) dev
 
 $(foreach name,$(SERVICES),$(eval requirements_$(name) := services/$(name)/requirements.txt))
 requirements_engine-cpu := services/inference/requirements-engine-cpu.txt
-requirements_demo := examples/requirements.txt
+requirements_speech := services/inference/requirements-speech.txt
 requirements_dev := tests/requirements.txt
 
 # uv takes an empty UV_TORCH_BACKEND for the name of one.

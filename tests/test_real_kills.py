@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.s3, pytest.mark.ti
 
 @pytest.fixture
 def stack(tmp_path):
-    demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "demo")
+    demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "speech")
     prepare_base_model()
     stack = Stack(tmp_path / "stack", free_port_base() + 240)
     try:

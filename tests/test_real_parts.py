@@ -35,7 +35,7 @@ Ben Marsh: A nurse, two drivers, and one fox. The fox does not pay, but he is ne
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "demo")
+    demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "speech")
     prepare_base_model()
     settings = {"INGEST_PRIVATE_NETWORKS": "127.0.0.0/8"}
     stack = Stack(tmp_path_factory.mktemp("real"), free_port_base() + 120, settings=settings)
@@ -49,7 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def speak(folder: Path, script: str) -> Path:
     """One short interview as an mp3, in two voices."""
     (folder / "talk.txt").write_text(script)
-    command = [venv_python("demo"), "-m", "examples.speak", "--out", folder, "--scripts", folder]
+    command = [venv_python("speech"), "-m", "examples.speak", "--out", folder, "--scripts", folder]
     subprocess.run([str(part) for part in command], cwd=ROOT, check=True, capture_output=True)
     return folder / "talk.mp3"
 

@@ -23,11 +23,7 @@ MODEL_ID = re.compile(rf"\b(?:{OWNERS})/[\w-]+(?:\.[\w-]+)*")
 
 
 def pinned_packages() -> set[str]:
-    files = [
-        *ROOT.glob("services/*/requirements*.txt"),
-        ROOT / "tests/requirements.txt",
-        ROOT / "examples/requirements.txt",
-    ]
+    files = [*ROOT.glob("services/*/requirements*.txt"), ROOT / "tests/requirements.txt"]
     return {match.lower() for file in files for match in re.findall(r"^([\w.-]+)==", file.read_text(), re.MULTILINE)}
 
 

@@ -16,6 +16,7 @@ from services.ingest import audio, bounded, metadata, recipes, source
 from services.ingest.audio import Converted, ConvertedTrack, Limits, Mixed, Probe, TrackFile
 from services.ingest.bounded import Done
 from services.ingest.peaks import Peaks
+from shared import published
 from shared.engines import Reporter
 from shared.errors import BadAudioError
 
@@ -143,6 +144,7 @@ def _facts(done: Done, limits: Limits, tags: Path, *, track: bool = False) -> di
 def _metadata(probe: Probe, tags: Path, warnings: list[str]) -> dict[str, Any]:
     with tags.open("rb") as file:
         text = file.read(MAX_TAGS_BYTES).decode("utf-8", errors="replace")
+    published.demand_real_talk(text)
     found = metadata.from_tags(*audio.parse_tags(text))
     found["audio"] = probe.model_dump(exclude={"duration_s", "declared_s"}, exclude_none=True)
     if warnings:

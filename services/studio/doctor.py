@@ -49,7 +49,7 @@ def fetching(stack: Stack) -> list[Finding]:
 
 def environments(stack: Stack) -> list[Finding]:
     found = []
-    for name in (*SERVICES, "engine-cpu"):
+    for name in (*SERVICES, "engine-cpu", "speech"):
         ok = stack.python_of(name).exists()
         found.append(Finding(f"environment {name}", ok, "installed" if ok else "missing; run `make install`"))
     return found

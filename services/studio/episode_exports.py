@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from services.studio.episode_marks import DIGITAL_SOURCE_TYPE, field_lines, fields, notice, one_line
+from services.studio.episode_marks import field_lines
 from services.studio.formats import screens, stamp
+from shared.ai_mark import DIGITAL_SOURCE_TYPE, fields, notice, one_line
 from shared.schemas import Episode, EpisodeTurn
 from shared.spoken import timed_words
 
@@ -57,11 +58,11 @@ def as_json(episode: Episode) -> str:
 def markdown(episode: Episode) -> str:
     """YAML front matter, the notice as a quotation, a paragraph per turn: **Name (role):** text."""
     matter = "\n".join(["---", *field_lines(fields(episode, "md")), "---"])
-    title = f"# {_marked_down(f'{episode.host} and {episode.guest}')} (AI-generated)"
+    title = f"# {marked_down(f'{episode.host} and {episode.guest}')} (AI-generated)"
     said = [
-        f"**{_marked_down(name_of(turn, episode))} ({turn.role}):** {_marked_down(turn.text)}" for turn in episode.turns
+        f"**{marked_down(name_of(turn, episode))} ({turn.role}):** {marked_down(turn.text)}" for turn in episode.turns
     ]
-    return "\n\n".join([matter, title, f"> **{_marked_down(notice(episode))}**", *said]) + "\n"
+    return "\n\n".join([matter, title, f"> **{marked_down(notice(episode))}**", *said]) + "\n"
 
 
 def plain_text(episode: Episode) -> str:
@@ -116,7 +117,7 @@ def _headed(episode: Episode, form: str) -> str:
     return "\n".join(f"# {line}" for line in (notice(episode), *field_lines(fields(episode, form))))
 
 
-def _marked_down(text: str) -> str:
+def marked_down(text: str) -> str:
     return MARKDOWN.sub(r"\\\1", one_line(text))
 
 

@@ -20,6 +20,7 @@ from shared.tokens import Access, Token
 Rendition = Literal["web", "original", "working"]
 
 CACHED = "private, max-age=86400, immutable"  # a day: what is erased must not live on in browsers for long
+CHANGING = "private, no-cache"
 SUFFIXES = {
     "audio/aac": "aac",
     "audio/aiff": "aiff",
@@ -118,16 +119,19 @@ def file_name(recording: Recording, blob: Blob, rendition: Rendition, track: int
 # ---- how they are sent: RFC 9110, sections 13 and 14 -----------------------------------------------------------------
 
 
-def answer(store: Store, request: Request, blob: Blob, if_gone: str, name: str | None = None) -> Response:
+def answer(
+    store: Store, request: Request, blob: Blob, if_gone: str, name: str | None = None, cached: str = CACHED
+) -> Response:
     """A blob as the request wants it: whole, a range, nothing new, or its head alone.
 
-    name   it is sent as a file of this name
+    name     it is sent as a file of this name
+    cached   CHANGING where another blob may be the answer tomorrow
     """
     etag = f'"{blob.sha256}"'
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
-        "Cache-Control": CACHED,
+        "Cache-Control": cached,
         "X-Content-Type-Options": "nosniff",
     }
     if _matches(request.headers.get("if-none-match"), etag):

@@ -23,10 +23,10 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the mp3 and the truth about it."""
-    demand_environments("demo")
+    demand_environments("speech")
     scripts, out = tmp_path_factory.mktemp("scripts"), tmp_path_factory.mktemp("spoken")
     shutil.copy(ROOT / "examples" / "spoken" / "03-henry-stone.txt", scripts)
-    command = [venv_python("demo"), "-m", "examples.speak", "--out", out, "--scripts", scripts]
+    command = [venv_python("speech"), "-m", "examples.speak", "--out", out, "--scripts", scripts]
     subprocess.run([str(part) for part in command], cwd=ROOT, check=True, capture_output=True)
     return out
 

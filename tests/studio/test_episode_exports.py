@@ -13,8 +13,8 @@ import yaml
 
 from services.studio.cli_report import measure_of
 from services.studio.episode_exports import FORMS, WORDS_PER_MINUTE, file_name
-from services.studio.episode_marks import DIGITAL_SOURCE_TYPE, notice
 from services.studio.readings import Conversation, read
+from shared.ai_mark import DIGITAL_SOURCE_TYPE, notice
 from shared.published import parse_beside_audio
 from shared.report import measure
 from shared.schemas import Episode

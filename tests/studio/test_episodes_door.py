@@ -20,7 +20,7 @@ PLACE = "/v1/shows/lamp/episodes/e1/export"
 def door(tmp_path: Path):
     store = MemoryStore()
     put_show(store)
-    return door_of(tmp_path, store, episodes_door(Library(store)))
+    return door_of(tmp_path, store, episodes_door(Library(store), store))
 
 
 @pytest.mark.parametrize("form", FORMS)

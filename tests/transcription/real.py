@@ -20,7 +20,7 @@ from tests.transcription.conftest import lineage
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "transcription" / "bin" / "python"
-SPEAKER = ROOT / ".venvs" / "demo" / "bin" / "python"
+SPEAKER = ROOT / ".venvs" / "speech" / "bin" / "python"
 SCRIPTS = ROOT / "examples" / "spoken"
 AUDIO = ROOT.parent / "shared" / "audio"
 
@@ -58,7 +58,7 @@ def demo_speech(folder: Path, scripts: Path = SCRIPTS) -> list[Path]:
     folder = Path(os.environ.get("DEMO_SPEECH") or folder)
     if not list(folder.glob("*.mp3")):
         if not SPEAKER.exists():
-            pytest.skip(f"no {SPEAKER.relative_to(ROOT)}: make it with `make .venvs/demo/.installed`")
+            pytest.skip(f"no {SPEAKER.relative_to(ROOT)}: make it with `make .venvs/speech/.installed`")
         command = [str(SPEAKER), "-m", "examples.speak", "--out", str(folder), "--scripts", str(scripts)]
         subprocess.run(command, check=True, cwd=ROOT)
     return sorted(folder.glob("*.mp3"))
