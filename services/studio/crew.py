@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from shared.client import ServiceClient
-from shared.errors import DiaryError, JobCancelledError, RemoteJobError, ServiceUnavailableError
+from shared.errors import DiaryError, JobCancelledError, NotFoundError, RemoteJobError, ServiceUnavailableError
 from shared.jobs import JobContext
 from shared.schemas import Job
 
@@ -21,6 +22,13 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=BaseModel)
 
 CANCEL_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A piece of work that a service refused, or could not finish, and why."""
+
+    problem: str
 
 
 class Crew(Protocol):
@@ -34,6 +42,12 @@ class Crew(Protocol):
         self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
     ) -> list[R]:
         """The same for many pieces at once: all are queued, then awaited in order."""
+        ...
+
+    def try_each(
+        self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
+    ) -> list[R | Failed]:
+        """The same for pieces that may fail one by one: the others go on. Cancelled as a whole."""
         ...
 
     def client(self, service: str, actor: str) -> ServiceClient:
@@ -68,6 +82,20 @@ class HttpCrew:
 
         return [result_type.model_validate(result) for result in job.step(step, work)]
 
+    def try_each(
+        self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
+    ) -> list[R | Failed]:
+        def work() -> list[dict[str, Any]]:
+            with closing(self.client(service, job.actor)) as client:
+                return _follow_whatever_fails(job, step, client, path, requests)
+
+        return [outcome_of(told, result_type) for told in job.step(step, work)]
+
+
+def outcome_of(told: dict[str, Any], result_type: type[R]) -> R | Failed:
+    """What a step that may fail piece by piece has kept of one: {"result": ...} or {"problem": ...}."""
+    return result_type.model_validate(told["result"]) if "result" in told else Failed(told["problem"])
+
 
 def remote_job_id(job_id: str, step: str, number: int = 0) -> str:
     """Id of the job in another service that a step of ours asks for; the same at every repeat."""
@@ -88,6 +116,30 @@ def _follow(
     except (JobCancelledError, RemoteJobError):
         _cancel_all(client, queued)
         raise
+
+
+def _follow_whatever_fails(
+    job: JobContext, step: str, client: ServiceClient, path: str, requests: Sequence[BaseModel]
+) -> list[dict[str, Any]]:
+    """All are queued, then awaited in order; what is refused or fails is told in its place."""
+    queued: dict[int, Job] = {}
+    told: dict[int, dict[str, Any]] = {}
+    try:
+        for number, request in enumerate(requests):
+            try:
+                queued[number] = client.submit(path, request, idempotency_key=remote_job_id(job.id, step, number))
+            except (RemoteJobError, NotFoundError) as error:
+                told[number] = {"problem": str(error)}
+        for number, remote in queued.items():
+            ended = client.wait(remote, partial(_relay, job, step, number, len(requests)))
+            try:
+                told[number] = {"result": client.result(ended)}
+            except RemoteJobError as error:
+                told[number] = {"problem": str(error)}
+    except JobCancelledError:
+        _cancel_all(client, list(queued.values()))
+        raise
+    return [told[number] for number in range(len(requests))]
 
 
 def _relay(job: JobContext, step: str, number: int, count: int, remote: Job) -> None:

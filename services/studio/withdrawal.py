@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from services.studio.comparisons import COMPARE
 from shared.forgetting import RememberedJob
 from shared.schemas import Adapter, Dataset, DatasetReport, Judged, Recording, Transcript
 from shared.spoken import guest_key
@@ -220,4 +221,6 @@ def _reads(job: RememberedJob, recording: str, made: Collection[str]) -> bool:
         return asked.get("dataset") in made or asked.get("continue_from") in made
     if job.kind == "write":
         return asked.get("adapter") in made or (asked.get("adapter") == "best" and bool(made))
+    if job.kind == COMPARE:
+        return any(name in made or (name == "best" and made) for name in asked.get("adapters", ()))
     return False
