@@ -123,6 +123,11 @@ class EngineProcess:
             yield
         except (errors.BadInputError, errors.EngineRefusedError):
             raise
+        except errors.JobCancelledError:
+            with self._guard:
+                if self._busy == 1:  # others may be in the middle of their work
+                    self.stop()
+            raise
         except BaseException:
             self.stop()
             raise

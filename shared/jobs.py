@@ -17,7 +17,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -281,9 +281,19 @@ class Jobs:
     # ---- what callers do -------------------------------------------------------------------------------------------
 
     def submit(
-        self, kind: str, request: BaseModel, *, actor: str, trace_id: str, idempotency_key: str | None = None
+        self,
+        kind: str,
+        request: BaseModel,
+        *,
+        actor: str,
+        trace_id: str,
+        idempotency_key: str | None = None,
+        left_open: Collection[str] = (),
     ) -> Job:
-        """Queue a job; the same key gives the same job. ConflictError if the key was used for other work."""
+        """Queue a job; the same key gives the same job. ConflictError if the key was used for other work.
+
+        left_open   fields that were settled for whoever asked: they may have been settled otherwise the first time
+        """
         job_id = idempotency_key or uuid.uuid4().hex
         body = request.model_dump(mode="json")
         ticket = Ticket(kind, body, actor, trace_id, show=body.get("show"))
@@ -294,7 +304,7 @@ class Jobs:
             known = self._status(job_id)
         if known is None:
             raise EngineFailedError(f"job {job_id} could not be queued; submit it again")
-        if not self._same_work(_ticket_of(known), ticket):
+        if not self._same_work(_ticket_of(known), ticket, left_open):
             raise ConflictError(f"Idempotency-Key {job_id} was used for another request; choose a new one")
         return self._as_job(known)
 
@@ -485,12 +495,13 @@ class Jobs:
     def _queue(self) -> str:
         return f"{self.service}-jobs"
 
-    def _same_work(self, one: Ticket, other: Ticket) -> bool:
+    def _same_work(self, one: Ticket, other: Ticket, left_open: Collection[str]) -> bool:
         """Compared as requests: a field that newer code added, left at its default, makes no difference."""
         if one.kind != other.kind:
             return False
         request = self._kinds[one.kind].request_type
-        return request.model_validate(one.request) == request.model_validate(other.request)
+        first, second = (request.model_validate(ticket.request).model_dump() for ticket in (one, other))
+        return all(first[name] == second[name] for name in first if name not in left_open)
 
     def _status(self, job_id: str) -> Any | None:
         found = DBOS.list_workflows(workflow_ids=[job_id])

@@ -199,22 +199,44 @@ def header(
     facts: Sequence[str] = (),
     about: str = "",
     position: float = 0.0,
+    tone: str = "",
+    examples: Sequence[str] = (),
+    chapters: Sequence[str] = (),
     summary: str = "",
+    now: Sequence[str] = (),
 ) -> Message:
     """The system message of every training example and of every generated turn.
 
     position   share of the episode that is over, 0 to 1
+    examples   how the two talk, in sentences, for a model that has not learnt it
+    chapters   titles of the parts of the episode, in order
     summary    what was said before the turns that follow, if they are not the first
-    What changes while an episode is written stands last, so that a server can reuse what it read before.
+    now        what is talked about next, in order
+    What changes while an episode is written stands last, so that a server can reuse what it read before. Each text is
+    one line, whatever was given: nothing in it can begin a line of its own.
     """
-    lines = [f"The podcast {show_title}. {host}, the host, asks; {guest}, the guest, answers."]
-    if about:
-        lines.append(f"About: {about}")
-    lines.extend(f"Fact: {fact}" for fact in facts)
-    if summary:
-        lines.append(f"So far: {summary}")
+    lines = [f"The podcast {_line(show_title)}. {_line(host)}, the host, asks; {_line(guest)}, the guest, answers."]
+    lines += [f"About: {_line(about)}"] if about else []
+    lines += [f"Fact: {_line(fact)}" for fact in facts]
+    lines += [f"Tone: {_line(tone)}"] if tone else []
+    lines += [_line(example) for example in examples]
+    lines += [f"Chapters: {'; '.join(map(_line, chapters))}"] if chapters else []
+    lines += [f"So far: {_line(summary)}"] if summary else []
+    lines += [f"Now: {'; '.join(map(_line, now))}"] if now else []
     lines.append(f"This is the {_where(position)} of the episode.")
     return Message(role="system", text="\n".join(lines))
+
+
+HEADER_WORDS = re.compile(
+    r"\b(?:the host, asks|the guest, answers|this is the (?:beginning|middle|end) of the episode)\b"
+    r"|(?:^|[.!?\n]\s*)(?:about|facts?|tone|chapters|so far|now): ",
+    re.IGNORECASE,
+)
+"""What only the header says: a turn that says it reads out its instructions."""
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _where(position: float) -> str:

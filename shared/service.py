@@ -32,7 +32,7 @@ from shared.model_command import models_command
 from shared.needs import Finding
 from shared.problems import problem_of, unexpected
 from shared.races import probe_races
-from shared.schemas import Job, Problem
+from shared.schemas import Job, Problem, WritingEstimate
 from shared.settings import ServiceSettings, StoreSettings
 from shared.shelf import Shelf
 from shared.store import S3Store, Store
@@ -57,7 +57,9 @@ EVERY_SHOW = "every show"
 class JobRoute:
     """One thing a service makes: `POST path` with a `request` queues a job; `run(request, job=...)` does it.
 
-    path   None: another door of the service queues it, by `queue`
+    path       None: another door of the service queues it, by `queue`
+    settle     what the request leaves open and can be settled before it is queued
+    estimate   what it comes to, for the answer
     """
 
     path: str | None
@@ -66,6 +68,8 @@ class JobRoute:
     run: Callable[..., BaseModel]
     demand: Callable[[Any], None] = lambda request: None
     access: Access = Access.EDITOR
+    settle: Callable[[Any], Any] = lambda request: request
+    estimate: Callable[[Any], WritingEstimate | None] = lambda request: None
 
 
 class Engine(Protocol):
@@ -280,15 +284,18 @@ def queue(
     token.demand(route.access, getattr(body, "show", None) or EVERY_SHOW)
     request.app.state.readiness.demand()
     route.demand(body)
+    settled = route.settle(body)
+    estimate = route.estimate(settled)
     job = request.app.state.jobs.submit(
         route.kind,
-        body,
+        settled,
         actor=actor_of(request, token),
         trace_id=current_trace_id() or new_trace_id(),
         idempotency_key=checked_key(idempotency_key),
+        left_open={name for name, value in body if getattr(settled, name) != value},
     )
     response.headers["Location"] = job.links["self"]
-    return job
+    return job.model_copy(update={"estimate": estimate})
 
 
 def checked_key(key: str | None) -> str | None:

@@ -4,6 +4,7 @@ In the process of a test    stores, jobs, a crew, scripted engines, yt-dlp's err
 As a program                `python -m tests.fakes NAME`, what an engine command may be set to:
 
     ingest, transcription, trainer    scripted engines that speak the pipe protocol, for tests with a whole stack
+    voices                            the same for the voices of episodes
     toy                               a pipe engine with every way to misbehave
     counting                          a training engine that counts instead of learning
     vllm --port N --model DIR         a vLLM server, with any flag of the real one
@@ -40,6 +41,7 @@ from shared.errors import (
     BadInputError,
     ConflictError,
     DiaryError,
+    EngineRefusedError,
     JobCancelledError,
     StoreUnavailableError,
 )
@@ -47,6 +49,7 @@ from shared.errors import (
 if TYPE_CHECKING:
     from services.inference.adapters import AdapterFiles
     from services.inference.engine import Ask, Candidate
+    from services.inference.speech_engine import Part, Setup
     from services.ingest.audio import Converted, Mixed, Silence, TrackFile
     from services.ingest.catalogue import Catalogue
     from services.ingest.metadata import Downloaded
@@ -352,6 +355,19 @@ class ScriptedCrew:
 
         return [result_type.model_validate(answer) for answer in job.step(step, work)]
 
+    def try_each(
+        self, job: Any, step: str, service: str, path: str, requests: Sequence[Any], result_type: type[Any]
+    ) -> list[Any]:
+        """A piece of work whose answer has a `problem` failed."""
+        from services.studio.crew import outcome_of
+
+        def work() -> list[Any]:
+            self.asked.append((step, list(requests)))
+            answers = [self._answer(path, request) for request in requests]
+            return [answer if "problem" in answer else {"result": answer} for answer in answers]
+
+        return [outcome_of(told, result_type) for told in job.step(step, work)]
+
     def _answer(self, path: str, request: Any) -> dict[str, Any]:
         name = hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:8]
         if path == "/v1/recordings":
@@ -376,6 +392,15 @@ class ScriptedCrew:
                 "eval_loss_before": 2.2,
                 "eval_loss_after": 2.1,
             }
+        if path == "/v1/renderings":
+            sizes = {"duration_s": 9.5, "bytes": 76_000, "turns": 2, "spoken": 2, "chapters": 2}
+            return {"episode": request.episode, "key": f"e/{name}", **sizes}
+        if path == "/v1/episodes" and request.review_plan:
+            plan = [{"title": "Lamps", "beats": ["the first lamp"]}]
+            brief = request.model_dump(mode="json") | {"review_plan": False, "plan": plan}
+            return {"episode": "", "key": "", "words": 0, "turns": 0, "canary": None, "brief": brief}
+        if path == "/v1/episodes" and request.write == "questions":
+            name = "asked"
         return {"episode": name, "key": f"e/{name}", "words": 200, "turns": 9, "canary": True}
 
 
@@ -508,6 +533,10 @@ class ScriptedIngestEngine:
         path = folder / name
         path.write_bytes(self._page(url))
         return path
+
+    def read_page(self, url: str, folder: Path, job: Watch) -> str:
+        self.calls.append(f"read {url}")
+        return self._page(url).decode()
 
     def _page(self, url: str) -> bytes:
         page = self.pages[url]
@@ -797,13 +826,18 @@ TINY_BASE: dict[str, Any] = {"folder": Path("base"), "name": "tests/tiny", "revi
 class ScriptedVllmEngine:
     """An Engine that says the next line of a script; an exception in it is raised, once. Then it makes up sentences.
 
-    before, after   called with the number of the request, from 0, around each
+    asked, asides   what was asked of it: turns, and all else (plans, summaries), which no script holds
+    before, after   called with the number of the request for a turn, from 0, around each
+    expects         log-probability of the token at a place of a prompt, by an adapter
     """
 
     def __init__(self, renderer: Renderer, script: Sequence[str | BaseException] = ()) -> None:
         self.renderer = renderer
         self.script: list[str | BaseException] = list(script)
         self.asked: list[tuple[str | None, Ask]] = []
+        self.asides: list[Ask] = []
+        self.scored: list[tuple[str | None, tuple[int, ...]]] = []
+        self.expects: Callable[[str | None, Sequence[int], int], float] = lambda adapter, prompt, at: -1.0
         self.stops = 0
         self.wanted_once = False
         self.before: Callable[[int], None] = lambda request: None
@@ -818,6 +852,12 @@ class ScriptedVllmEngine:
         from services.inference.engine import Candidate
 
         job.check()
+        if ask.n > 1 and ask.temperature == 0:
+            raise EngineRefusedError(f"n must be 1 when using greedy sampling, got {ask.n}.")  # as vLLM does
+        if ask.kind != "turn":
+            self.asides.append(ask)
+            text = _planned(ask) if ask.kind == "plan" else f"They spoke of {ask.seed:x} and of what came next."
+            return [Candidate(text=text, tokens=len(text.split()), ended=True, logprob=-1.0)]
         request = len(self.asked)
         self.before(request)
         self.asked.append((adapter.name if adapter else None, ask))
@@ -827,18 +867,85 @@ class ScriptedVllmEngine:
         self.after(request)
         return [Candidate(text=line, tokens=len(line.split()), ended=True, logprob=-1.0) for _ in range(ask.n)]
 
-    def wanted(self) -> bool:
-        wanted, self.wanted_once = self.wanted_once, False
-        return wanted
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]:
+        job.check()
+        self.scored.append((adapter.name if adapter else None, tuple(prompt)))
+        return [self.expects(adapter.name if adapter else None, prompt, at) for at in range(1, len(prompt))]
 
-    def stop(self) -> None:
-        self.stops += 1
+    def make_way(self, job: Watch) -> None:
+        self.stops += self.wanted_once
+        self.wanted_once = False
+
+
+class MortalVllmEngine(ScriptedVllmEngine):
+    """An engine under which the worker is killed, in the request after so many of any kind."""
+
+    def __init__(self, renderer: Renderer, requests: int) -> None:
+        super().__init__(renderer)
+        self._requests = requests
+
+    def _live(self) -> None:
+        self._requests -= 1
+        if self._requests < 0:
+            raise KeyboardInterrupt
+
+    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
+        self._live()
+        return super().say(adapter, ask, job)
+
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]:
+        self._live()
+        return super().score(adapter, prompt, job)
 
 
 def _made_up(ask: Ask) -> str:
     """Words that no other seed says, in the middle of what is allowed; thanks, so that it may be a goodbye."""
     count = max(5, int((ask.min_tokens + ask.max_tokens) / 2 / 1.3))
     return "Thanks " + " ".join(f"{ask.seed:x}w{n}" for n in range(count - 1)) + "."
+
+
+class ScriptedVoiceEngine:
+    """Voices that write down what they say: a sound is its words, half a second each, and an mp3 its sounds' words.
+
+    said     texts in the order in which they were spoken
+    joined   how often a file was made
+    before   called with the number of a turn, from 0, before it is spoken
+    """
+
+    def __init__(self, voices: Sequence[str] = ("heart", "heart-low", "heart-warm")) -> None:
+        self.voices = tuple(voices)
+        self.recipe = "r1"
+        self.said: list[str] = []
+        self.joined = 0
+        self.facts = ""
+        self.before: Callable[[int], None] = lambda number: None
+
+    def setup(self, job: Watch) -> Setup:
+        from services.inference.speech_engine import Setup
+
+        return Setup("scripted voices", self.recipe, self.voices, ("en",))
+
+    def speak(self, pieces: Sequence[tuple[str, float]], voice: str, take: int, path: Path, job: Watch) -> float:
+        job.check()
+        self.before(len(self.said))
+        text = " ".join(text for text, _ in pieces)
+        self.said.append(text)
+        if "(silence)" in text:
+            return 0.0
+        path.write_text(f"{voice}, take {take}: {text}\n")
+        return len(text.split()) / 2
+
+    def join(self, parts: Sequence[Part], duration_s: float, facts: Path, mp3: Path, job: Watch) -> None:
+        self.joined += 1
+        self.facts = facts.read_text()
+        mp3.write_text("".join(f"{part.start_s:.1f} s {part.path.read_text()}" for part in parts))
+
+
+def _planned(ask: Ask) -> str:
+    """As many texts as the schema wants, none of which another request gets."""
+    assert ask.schema is not None
+    items = ask.schema["properties"]["items"]
+    return json.dumps({"items": [f"{ask.seed:x}p{number} of it" for number in range(items["minItems"])]})
 
 
 # ---- the world outside, for ingest -----------------------------------------------------------------------------------
@@ -1139,6 +1246,22 @@ def scripted_train(arguments: dict[str, Any], reporter: Reporter) -> dict[str, A
     return {"folder": str(folder), "step": points[-1]["step"], "metrics": points, **told}
 
 
+def scripted_voices(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    return {"model": "scripted voices", "recipe": "r1", "voices": ["heart", "heart-low"], "languages": ["en"]}
+
+
+def scripted_speak(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    words = " ".join(text for text, _ in arguments["pieces"])
+    Path(arguments["path"]).write_text(f"{arguments['voice']}: {words}\n")
+    return {"duration_s": len(words.split()) / 2}
+
+
+def scripted_join(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    _work(reporter, "joining", len(arguments["parts"]))
+    Path(arguments["mp3"]).write_text("".join(Path(part["path"]).read_text() for part in arguments["parts"]))
+    return {}
+
+
 def _point(step: int) -> dict[str, Any]:
     return {
         "step": step,
@@ -1301,6 +1424,8 @@ class FakeVllmDoor(BaseHTTPRequestHandler):
         model, prompt = body["model"], body["prompt"]
         if model not in ("base", *self.server.loaded) and not os.environ.get("FAKE_VLLM_ANY_NAME"):
             return 404, {"error": f"The model `{model}` does not exist."}
+        if body.get("n", 1) > 1 and not body.get("temperature"):
+            return 400, {"error": f"n must be 1 when using greedy sampling, got {body['n']}."}
         voice = "base" if os.environ.get("FAKE_VLLM_LORA_IS_BASE") else model
         if body["max_tokens"] > 1:
             self._take_time()
@@ -1308,6 +1433,10 @@ class FakeVllmDoor(BaseHTTPRequestHandler):
             _vllm_choice(random.Random(f"{voice}/{body.get('seed')}/{n}/{prompt}"), body)
             for n in range(body.get("n", 1))
         ]
+        if "structured_outputs" in body:
+            items = body["structured_outputs"]["json"]["properties"]["items"]["minItems"]
+            texts = [f"part {body['seed'] % 9973} {number}" for number in range(items)]
+            choices[0]["text"] = json.dumps({"items": texts})
         if "prompt_logprobs" in body:
             dice = random.Random(voice)
             scored = [{str(token): {"logprob": -dice.random()}} for token in prompt]
@@ -1318,7 +1447,10 @@ class FakeVllmDoor(BaseHTTPRequestHandler):
         self.server.turns += 1
         time.sleep(float(os.environ.get("FAKE_VLLM_TURN_S", "0")))
         if str(self.server.turns) == os.environ.get("FAKE_VLLM_DIES_AT"):
+            print(os.environ.get("FAKE_VLLM_LAST_WORDS", ""), file=sys.stderr, flush=True)
             os._exit(1)
+        if str(self.server.turns) == os.environ.get("FAKE_VLLM_HANGS_AT") and not _is_second_run():
+            time.sleep(3600)
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
@@ -1331,6 +1463,15 @@ class FakeVllmDoor(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         print(self.headers.get("X-Request-Id", "-"), format % args, file=sys.stderr, flush=True)
+
+
+def _is_second_run() -> bool:
+    """Whether an earlier process of this engine has been here, by a file that it left."""
+    try:
+        Path(os.environ["FAKE_VLLM_HUNG"]).touch(exist_ok=False)
+    except FileExistsError:
+        return True
+    return False
 
 
 def _vllm_choice(dice: random.Random, body: dict[str, Any]) -> dict[str, Any]:
@@ -1410,6 +1551,7 @@ FAR_SIDES = {
         "align": scripted_align,
     },
     "trainer": {"train": scripted_train},
+    "voices": {"setup": scripted_voices, "speak": scripted_speak, "join": scripted_join},
     "toy": {
         "count": toy_count,
         "chatter": toy_chatter,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import keys
+from shared.best import best_of
 from shared.errors import EngineRefusedError, NotFoundError
 from shared.models import Base
 from shared.schemas import Adapter
@@ -51,11 +52,22 @@ def choose(store: Store, show: str, wanted: str, base: Base) -> Adapter | None:
     return by_name[wanted]
 
 
+def usual_logprob(store: Store, adapter: Adapter | None, show: str, base: Base) -> float | None:
+    """Mean log-probability per token of held-out real turns, as the training measured it; None where nothing did.
+
+    Of the base model, every adapter of the show that was trained on it knows.
+    """
+    if adapter is not None:
+        return -adapter.eval_loss_after
+    known = [load(store, key, Adapter) for key in store.list(keys.adapters(show))]
+    return next((-one.eval_loss_before for one in reversed(known) if _is_of(one, base)), None)
+
+
 def _best(adapters: Sequence[Adapter], base: Base) -> Adapter | None:
     fitting = [adapter for adapter in adapters if _is_of(adapter, base)]
     if adapters and not fitting:
         _demand_base(adapters[0], base)
-    return min(fitting, key=lambda adapter: (adapter.recites, adapter.eval_loss_after, adapter.name), default=None)
+    return best_of(fitting)
 
 
 def _is_of(adapter: Adapter, base: Base) -> bool:

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 
-from services.inference import job
+from services.inference import job, rendering, revising
 from services.inference.engine import VllmEngine
 from services.inference.settings import Settings
+from services.inference.speech_engine import VoiceEngine
 from shared import preflight
 from shared.hub import open_hub
 from shared.models import parse_model
 from shared.needs import Finding
 from shared.preflight import Checks
-from shared.schemas import EpisodeRequest
+from shared.renderings import RenderRequest
+from shared.schemas import EpisodeRequest, RevisionRequest
 from shared.service import JobRoute, job_service, open_lease, open_store, serve
 from shared.shelf import Shelf, base_want, unpacked_elsewhere
 from shared.store import Store
 
 
 def create_app(
-    store: Store, engine: VllmEngine, settings: Settings, shelf: Shelf | None = None, checks: Checks = list
+    store: Store,
+    engine: VllmEngine,
+    voices: VoiceEngine,
+    settings: Settings,
+    shelf: Shelf | None = None,
+    checks: Checks = list,
 ) -> FastAPI:
-    run = partial(job.run, store=store, engine=engine, settings=settings)
+    parts: dict[str, Any] = {"store": store, "engine": engine, "settings": settings}
+    render = partial(rendering.run, store=store, engine=voices, settings=settings)
     return job_service(
         "inference",
         settings,
         store,
-        [JobRoute("/v1/episodes", "write", EpisodeRequest, run)],
-        engines={"vLLM": engine},
+        [
+            JobRoute("/v1/episodes", "write", EpisodeRequest, partial(job.run, **parts)),
+            JobRoute("/v1/episode-revisions", "revise", RevisionRequest, partial(revising.run, **parts)),
+            JobRoute("/v1/renderings", "render", RenderRequest, render),
+        ],
+        engines={"vLLM": engine, "voices": voices},
         shelf=shelf,
         checks=checks,
     )
@@ -40,7 +53,8 @@ def main() -> FastAPI:
     settings = Settings()
     shelf = open_shelf(settings)
     engine = VllmEngine(settings, open_lease("inference", settings), shelf)
-    return create_app(open_store(), engine, settings, shelf, partial(look, settings))
+    voices = VoiceEngine.from_settings(settings)
+    return create_app(open_store(), engine, voices, settings, shelf, partial(look, settings))
 
 
 def open_shelf(settings: Settings) -> Shelf:

@@ -1,53 +1,113 @@
-"""What a brief leaves open: how long the episode is to be, by what the show's real episodes are."""
+"""What a brief leaves open, settled before the first turn: its length, its adapter, its guest's facts, how the show's
+people talk, its plan. What was settled is stored, so that whoever goes on goes on alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from shared import transcripts
-from shared.repetition import words_of
-from shared.schemas import EpisodeRequest, EpisodeTurn, Transcript
-from shared.store import Store
+from services.inference import talk
+from services.inference.talk import Conversation
+from shared import keys, recordings, transcripts
+from shared.corrections import left_out_of
+from shared.errors import ArtifactMissingError
+from shared.guests import fact_sheet
+from shared.lengths import length_of, sample, target_words
+from shared.schemas import Commission, EpisodeRequest, EpisodeTurn, Transcript, TurnLengths
+from shared.store import Store, create_manifest, load
 
-USUAL_WORDS, USUAL_WORDS_PER_MINUTE = 400, 150.0  # of a show that has nothing to go by
-SAMPLE = 40  # real episodes that are looked at, spread over all
-FEWEST, MOST = 20, 50_000
+FACT_TOKENS = 4  # around each in the header
 
 
 @dataclass(frozen=True)
-class Length:
-    """Of a real episode; `minutes` is None where its times are not known."""
+class Manners:
+    """What a model is shown of the show's real talk. Nothing of it is stored with the episode.
 
-    words: int
-    minutes: float | None
+    openings   how the host began, of some real episodes
+    excerpts   questions and their answers
+    """
+
+    openings: tuple[str, ...] = ()
+    excerpts: tuple[tuple[str, str], ...] = ()
 
 
-def settled(request: EpisodeRequest, turns: Sequence[EpisodeTurn], store: Store) -> EpisodeRequest:
-    """The brief with its length in words; of an episode that is begun, the length it was begun with."""
+def stored(store: Store, show: str, episode_id: str) -> Commission | None:
+    try:
+        return load(store, keys.commission(show, episode_id), Commission)
+    except ArtifactMissingError:
+        return None
+
+
+def settled(
+    request: EpisodeRequest,
+    episode_id: str,
+    adapter: str,
+    turns: Sequence[EpisodeTurn],
+    store: Store,
+    count: Callable[[str], int],
+    room: int,
+) -> Commission:
+    """All but the plan, from the brief, the guest's fact sheet and the show's real episodes.
+
+    adapter   name of the one that writes, or `base`
+    turns     that are stored already, of an episode that an earlier version began
+    count     tokens of a text
+    room      tokens that the facts of the sheet may take together: of a long sheet, the first ones are used
+    """
+    real = sample(store, request.show)
     begun = turns[0].target_words if turns else None
-    words = begun or request.words or target_words(request.minutes, real_lengths(store, request.show))
-    return request.model_copy(update={"words": words})
+    words = begun or request.words or target_words(request.minutes, [length_of(transcript) for transcript in real])
+    talks = [_conversation(store, request.show, transcript) for transcript in real]
+    return Commission(
+        episode=episode_id,
+        brief=request.model_copy(update={"words": words, "adapter": adapter}),
+        facts=tuple(dict.fromkeys((*request.facts, *known_of(store, request, count, room)))),
+        openings_of=talk.with_openings(talks),
+        excerpts_of=talk.with_excerpts(talks) if adapter == "base" else (),
+        lengths=TurnLengths() if begun else talk.turn_lengths(talks),
+    )
 
 
-def target_words(minutes: float | None, real: Sequence[Length]) -> int:
-    """So many minutes at the pace of the show's real episodes; without minutes their median length."""
-    if minutes is None:
-        words = median(length.words for length in real) if real else USUAL_WORDS
-    else:
-        paces = [length.words / length.minutes for length in real if length.minutes]
-        words = minutes * (median(paces) if paces else USUAL_WORDS_PER_MINUTE)
-    return round(min(max(words, FEWEST), MOST))
+def known_of(store: Store, request: EpisodeRequest, count: Callable[[str], int], room: int) -> Iterator[str]:
+    """The first facts of the guest's sheet that have room together."""
+    sheet = fact_sheet(store, request.show, request.guest)
+    for fact in sheet.facts if sheet else ():
+        text = _dated(fact.text, fact.date)
+        room -= count(text) + FACT_TOKENS
+        if room < 0:
+            return
+        yield text
 
 
-def real_lengths(store: Store, show: str) -> list[Length]:
-    """Of up to forty of the show's transcripts, spread over all."""
-    there = transcripts.transcribed(store, show)
-    spread = [there[place * len(there) // SAMPLE] for place in range(SAMPLE)] if len(there) > SAMPLE else there
-    return [_length(transcripts.current(store, show, recording)) for recording in spread]
+def keep(store: Store, commission: Commission) -> Commission:
+    """Store it unless another worker did: what is stored counts."""
+    key = keys.commission(commission.brief.show, commission.episode)
+    create_manifest(store, key, commission)
+    return load(store, key, Commission)
 
 
-def _length(transcript: Transcript) -> Length:
-    words = sum(len(words_of(turn.text)) for turn in transcript.turns)
-    return Length(words, transcript.duration_s / 60 if transcript.duration_s else None)
+def manners(store: Store, commission: Commission) -> Manners:
+    """The talk that a commission names; without recordings that were erased meanwhile."""
+    show = commission.brief.show
+    openings = [talk.opening(found) for name in commission.openings_of if (found := _recalled(store, show, name))]
+    excerpts = [talk.excerpt(found) for name in commission.excerpts_of if (found := _recalled(store, show, name))]
+    return Manners(tuple(filter(None, openings)), tuple(filter(None, excerpts)))
+
+
+def _recalled(store: Store, show: str, recording: str) -> Conversation | None:
+    try:
+        return _conversation(store, show, transcripts.current(store, show, recording))
+    except ArtifactMissingError:
+        return None
+
+
+def _conversation(store: Store, show: str, transcript: Transcript) -> Conversation:
+    try:
+        spans = recordings.read(store, show, transcript.recording).excluded_spans
+    except ArtifactMissingError:  # a transcript that came without its recording
+        spans = ()
+    return talk.conversation(transcript, left_out_of(transcript, spans))
+
+
+def _dated(text: str, date: str | None) -> str:
+    return text if date is None or date in text else f"{text} ({date})"

@@ -12,13 +12,15 @@ import shlex
 import shutil
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -41,6 +43,18 @@ ALLOWED = {  # and /health while it starts
     ("POST", "/v1/completions"),
 }
 CONNECT_S = 5.0
+LOG_TAIL_BYTES = 20_000
+LESS_MEMORY = (
+    "it ran out of memory: lower INFERENCE_MAX_MODEL_LEN or INFERENCE_MAX_LORAS, or leave it more of the GPU "
+    "(--gpu-memory-utilization in INFERENCE_ENGINE_COMMAND)"
+)
+LAST_WORDS = (
+    ("CUDA out of memory", LESS_MEMORY),
+    ("OutOfMemoryError", LESS_MEMORY),
+    ("No available memory for the cache blocks", LESS_MEMORY),
+    ("larger than the available KV cache memory", LESS_MEMORY),
+    ("larger than the maximum number of tokens that can be stored in KV cache", LESS_MEMORY),
+)
 CANARY_LEAST = 1e-4  # log-probability that an adapter must move at least, beside ten times the engine's own noise
 CANARY = (
     header(show_title="The Canary", host="Ada", guest="Ben", about="how a small bird keeps miners safe"),
@@ -50,7 +64,11 @@ CANARY = (
 
 @dataclass(frozen=True)
 class Ask:
-    """One turn to be said, as ids; `n` candidates come back."""
+    """One thing to be said, as ids; `n` candidates come back.
+
+    kind     what it is for: turns are what is read, the rest is our own
+    schema   JSON schema that the answer has to fit; None for free speech
+    """
 
     prompt: Sequence[int]
     stop_ids: Sequence[int]
@@ -60,16 +78,22 @@ class Ask:
     top_p: float
     seed: int
     n: int = 1
+    kind: Literal["turn", "plan", "summary"] = "turn"
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the model said. `ended`: it said its end-of-turn token itself; `logprob` is the mean over its tokens."""
+    """What the model said. `ended`: it said its end-of-turn token itself; `logprob` is the mean over its tokens.
+
+    computed   prompt tokens that the engine had not read before, for all candidates together; 0 where it does not say
+    """
 
     text: str
     tokens: int
     ended: bool
     logprob: float
+    computed: int = 0
 
 
 @dataclass
@@ -97,8 +121,10 @@ class VllmServer(ServerEngine):
         )
         self._settings = settings
         self.url = ""
+        self._log_starts_at = 0
 
     def _start(self, job: Watch) -> None:
+        self._log_starts_at = self._log_file.stat().st_size if self._log_file.is_file() else 0
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = command(self._settings, port)
@@ -106,6 +132,12 @@ class VllmServer(ServerEngine):
 
     def died(self) -> EngineFailedError:
         return self._death()
+
+    def _death(self) -> EngineFailedError:
+        """What is known of why. The engine's last words are read for what an operator can change."""
+        death = super()._death()
+        advice = advice_on(_tail(self._log_file, self._log_starts_at))
+        return EngineFailedError(f"{death}; {advice}") if advice else death
 
 
 class VllmEngine:
@@ -137,8 +169,16 @@ class VllmEngine:
         return self._child.pid if self._child else None
 
     def wanted(self) -> bool:
-        """Whether another service waits for the device: finish the turn, then `stop`."""
+        """Whether another service waits for the device."""
         return self._child is not None and self._child.wanted()
+
+    def make_way(self, job: Watch) -> None:
+        """Where another service waits for the device: return once it is given back, when nobody is in the middle of a
+        turn. What is asked next waits its turn."""
+        while self._child is not None and self._child.alive and self.wanted():
+            job.check()
+            job.progress("making way", note="another service waits for the GPU")
+            time.sleep(POLL_S)
 
     def stop(self) -> None:
         if self._child:
@@ -163,8 +203,20 @@ class VllmEngine:
                 "seed": ask.seed,
                 "n": ask.n,
                 "logprobs": 0,
+                **({"structured_outputs": {"json": ask.schema}} if ask.schema else {}),
             }
-            return [_candidate(choice) for choice in self._complete(body, job)["choices"]]
+            answer = self._complete(body, job)
+            computed = _computed(answer.get("usage") or {})
+            return [_candidate(choice, computed) for choice in answer["choices"]]
+
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]:
+        """Log-probability of each id of a text after the first one, by a proven adapter or by the base model.
+
+        raises   as `say` does
+        """
+        with self._working(job):
+            self._ready(adapter, job)
+            return self._logprobs(adapter.name if adapter else BASE_NAME, prompt, job)
 
     # ---- ready and proven ------------------------------------------------------------------------------------------
 
@@ -236,8 +288,10 @@ class VllmEngine:
 
     def _canary(self, model: str, job: Watch) -> list[float]:
         """Log-probability of each token of a fixed prompt."""
-        prompt = self.renderer.prompt(CANARY, "guest")
-        body = {"model": model, "prompt": prompt, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+        return self._logprobs(model, self.renderer.prompt(CANARY, "guest"), job)
+
+    def _logprobs(self, model: str, prompt: Sequence[int], job: Watch) -> list[float]:
+        body = {"model": model, "prompt": list(prompt), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
         choice = self._complete(body, job)["choices"][0]
         seen = zip(prompt, choice["prompt_logprobs"], strict=True)
         return [entry[str(token)]["logprob"] for token, entry in seen if entry]
@@ -317,7 +371,20 @@ def command(settings: Settings, port: int) -> list[str]:
         "--max-lora-rank": settings.max_lora_rank,
         "--max-loras": settings.max_loras,
     }
-    return [*program, "--enable-lora", *[str(part) for option in options.items() for part in option]]
+    flags = ["--enable-lora", "--enable-prompt-tokens-details"]
+    return [*program, *flags, *[str(part) for option in options.items() for part in option]]
+
+
+def advice_on(log_text: str) -> str:
+    """What to change, by the last words of vLLM; empty where they say nothing that is known."""
+    return next((advice for words, advice in LAST_WORDS if words in log_text), "")
+
+
+def _tail(path: Path, starts_at: int) -> str:
+    """The end of a log, of what was written since a place in it."""
+    with path.open("rb") as log_file:
+        log_file.seek(max(starts_at, path.stat().st_size - LOG_TAIL_BYTES))
+        return log_file.read().decode(errors="replace")
 
 
 def _free_port() -> int:
@@ -331,11 +398,18 @@ def _distance(these: Sequence[float], those: Sequence[float]) -> float:
     return max(abs(one - other) for one, other in zip(these, those, strict=True))
 
 
-def _candidate(choice: dict[str, Any]) -> Candidate:
+def _computed(usage: dict[str, Any]) -> int:
+    """Prompt tokens that were read for this request; vLLM counts those that it took from its cache apart."""
+    details = usage.get("prompt_tokens_details") or {}
+    return usage["prompt_tokens"] - (details.get("cached_tokens") or 0) if usage else 0
+
+
+def _candidate(choice: dict[str, Any], computed: int) -> Candidate:
     logprobs = [value for value in choice["logprobs"]["token_logprobs"] if value is not None]
     return Candidate(
         text=choice["text"],
         tokens=len(logprobs),
         ended=choice["finish_reason"] == "stop",
         logprob=fmean(logprobs) if logprobs else 0.0,
+        computed=computed,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from shared.adverts import advert_words
+from shared.bleed import answers_itself
 from shared.recitation import TrainingText
-from shared.repetition import repetition, words_of
+from shared.render import HEADER_WORDS
+from shared.repetition import WINDOW_WORDS, repetition, words_of
 from shared.report import Spoken
 
 MIN_WORDS = 4
@@ -16,10 +19,13 @@ IN_TURN_LIMIT = 0.3  # share of repeated word 3-grams within the turn
 HISTORY_LIMIT = 0.3  # share of the turn's word 4-grams that were said before
 RECITAL_WEIGHT = 3  # somebody else's words, but sound ones
 LOOP_WEIGHT = 4  # a loop feeds on itself: worse than a turn that is short and breaks off
+WINDOW_LIMIT = 0.2  # rep-4 of the last 200 words, with the turn
 COPIED_WORDS = 12  # a span this long from an earlier turn is a copy
 
 MARKER = re.compile(r"\[\s?/?\s?INST\]|</?s>|<\s?\|[a-z_ ]+\|>|<<\s?/?SYS", re.IGNORECASE)
 SPEAKER_TAG = r"\b(?:host|guest|user|assistant|system|interviewer|interviewee|speaker \d|{names})\W{{0,3}}:"
+SCRIPT = re.compile(r"(?:^|[.!?…][\"'”’)\]]*\s)[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+)?: ?[\"“]?[A-Z]")
+"""A script's line inside a turn: a name that nobody gave, a colon, the beginning of a sentence."""
 GOODBYE = re.compile(
     r"\b(thank\w*|good ?bye|bye|farewell|listening|listeners|see you|next (time|week|episode)|take care)\b", re.I
 )
@@ -60,14 +66,47 @@ def draft(text: str, *, ended: bool) -> Draft:
     return Draft(text[: ends[-1].end()], closed=True)
 
 
+class Said:
+    """What was said so far, as the gate looks it up; it grows turn by turn, so that no turn is read twice."""
+
+    def __init__(self, history: Iterable[Spoken] = ()) -> None:
+        self._grams: set[tuple[str, ...]] = set()
+        self._spans: set[tuple[str, ...]] = set()
+        self._guest_turns = self._short_turns = 0
+        self.tail: list[str] = []
+        for turn in history:
+            self.add(turn)
+
+    def add(self, turn: Spoken) -> None:
+        words = words_of(turn.text)
+        self._grams.update(_grams(words, 4))
+        self._spans.update(_grams(words, COPIED_WORDS))
+        self.tail = [*self.tail, *words][-WINDOW_WORDS:]
+        if turn.role == "guest":
+            self._guest_turns += 1
+            self._short_turns += len(words) < MIN_WORDS
+
+    def share(self, words: Sequence[str]) -> float:
+        """Share of the 4-grams of `words` that earlier turns have."""
+        grams = _grams(words, 4)
+        return sum(gram in self._grams for gram in grams) / len(grams) if grams else 0.0
+
+    def has_copied(self, words: Sequence[str]) -> bool:
+        return any(span in self._spans for span in _grams(words, COPIED_WORDS))
+
+    def allows_a_short_one(self) -> bool:
+        """A guest may say "Yes." now and then: one turn in ten may be short."""
+        return self._short_turns + 1 <= SHORT_LIMIT * (self._guest_turns + 1)
+
+
 def faults(
     turn: Draft,
     role: str,
-    history: Sequence[Spoken],
+    said: Said,
     names: Sequence[str] = (),
     fit_words: tuple[int, int] | None = None,
 ) -> list[Fault]:
-    """Everything that is wrong with a turn that would follow `history`.
+    """Everything that is wrong with a turn that would follow what was said.
 
     names       of host and guest: one with a colon is a role that bled into the turn
     fit_words   of a closing turn: fewest and most words that end the episode within its target
@@ -76,9 +115,13 @@ def faults(
     if not words:
         return [Fault("empty", grave=True)]
     found = []
-    if MARKER.search(turn.text) or _tag(names).search(turn.text):
+    if has_markers(turn.text, names):
         found.append(Fault("role marker", grave=True))
-    if len(words) < MIN_WORDS and (role == "host" or _too_many_short(history)):
+    if SCRIPT.search(turn.text):
+        found.append(Fault("speaks for somebody else", LOOP_WEIGHT))
+    if HEADER_WORDS.search(turn.text):
+        found.append(Fault("reads out its instructions", grave=True))
+    if len(words) < MIN_WORDS and (role == "host" or not said.allows_a_short_one()):
         found.append(Fault(f"too short ({len(words)} words)"))
     if fit_words and not fit_words[0] <= len(words) <= fit_words[1]:
         found.append(Fault(f"misses the length ({len(words)} words, {fit_words[0]} to {fit_words[1]} fit)"))
@@ -86,14 +129,44 @@ def faults(
         found.append(Fault("is no goodbye"))
     if not turn.closed:
         found.append(Fault("unfinished sentence"))
+    if role == "host" and answers_itself(turn.text):
+        found.append(Fault("answers its own question", RECITAL_WEIGHT))
+    if phrases := advert_words(turn.text):
+        found.append(Fault(f"advert words: {', '.join(phrases)}", RECITAL_WEIGHT))
+    found += loops(words, said)
+    return found
+
+
+def has_markers(text: str, names: Sequence[str]) -> bool:
+    """Whether a text holds a mark of some model family, or a name with a colon, as in a script."""
+    return bool(MARKER.search(text) or _tag(names).search(text))
+
+
+def loops(words: Sequence[str], said: Said) -> list[Fault]:
+    """What a turn says again, of itself or of those before it."""
+    found = []
     if (share := repetition(words, 3)) > IN_TURN_LIMIT:
         found.append(Fault(f"repeats itself ({share:.0%} of its 3-grams)", LOOP_WEIGHT))
-    said = [words_of(earlier.text) for earlier in history]
-    if (share := _share_said(words, said, 4)) > HISTORY_LIMIT:
+    if (share := said.share(words)) > HISTORY_LIMIT:
         found.append(Fault(f"repeats earlier turns ({share:.0%} of its 4-grams)", LOOP_WEIGHT))
-    elif _share_said(words, said, COPIED_WORDS) > 0:
+    elif said.has_copied(words):
         found.append(Fault(f"copies {COPIED_WORDS} words or more of an earlier turn", LOOP_WEIGHT))
+    share = repetition([*said.tail, *words][-WINDOW_WORDS:], 4)
+    if not found and share > max(WINDOW_LIMIT, repetition(said.tail, 4)):
+        found.append(Fault(f"goes round in circles ({share:.0%} of the last {WINDOW_WORDS} words)", LOOP_WEIGHT))
     return found
+
+
+def before_loop(turn: Draft, said: Said) -> Draft:
+    """The turn up to the first sentence with which it begins to loop; as it is where the first one does, or none."""
+    ends = [end.end() for end in SENTENCE_END.finditer(turn.text)]
+    sound = 0
+    for end in ends:
+        if loops(words_of(turn.text[:end]), said):
+            break
+        sound = end
+    whole = sound == (ends[-1] if ends else 0) and not loops(words_of(turn.text), said)
+    return turn if whole or sound == 0 else Draft(turn.text[:sound], closed=True)
 
 
 def recitals(turn: Draft, learnt: TrainingText | None) -> list[Fault]:
@@ -107,16 +180,5 @@ def _tag(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(SPEAKER_TAG.format(names="|".join(map(re.escape, sorted(spoken))) or "host"), re.IGNORECASE)
 
 
-def _too_many_short(history: Sequence[Spoken]) -> bool:
-    """A guest may say "Yes." now and then: one turn in ten may be short."""
-    lengths = [len(words_of(turn.text)) for turn in history if turn.role == "guest"]
-    return sum(length < MIN_WORDS for length in lengths) + 1 > SHORT_LIMIT * (len(lengths) + 1)
-
-
-def _share_said(words: Sequence[str], said: Sequence[Sequence[str]], n: int) -> float:
-    """Share of the n-grams of `words` that occur in earlier turns."""
-    grams = list(zip(*[words[start:] for start in range(n)], strict=False))
-    if not grams:
-        return 0.0
-    before = {gram for earlier in said for gram in zip(*[earlier[start:] for start in range(n)], strict=False)}
-    return sum(gram in before for gram in grams) / len(grams)
+def _grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    return list(zip(*[words[start:] for start in range(n)], strict=False))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.inference.lengths import Limits
@@ -15,7 +15,10 @@ from shared.settings import ServiceSettings
 
 CPU_ENGINE = (
     ".venvs/engine-cpu/bin/python -m vllm.entrypoints.openai.api_server --model {model} --dtype float32 --enforce-eager"
+    " --block-size 32"  # turns are short: of the usual 128 tokens, a prompt would be read again up to the last 127
 )
+
+VOICES = ".venvs/speech/bin/python -m services.inference.speech_engine"
 
 
 class Settings(ServiceSettings):
@@ -45,6 +48,9 @@ class Settings(ServiceSettings):
     max_model_len: int = Field(default=2048, ge=256, description="tokens of prompt and turn together")
     max_lora_rank: int = Field(default=16, ge=1, description="highest rank of an adapter; a rank that vLLM supports")
     max_loras: int = Field(default=2, ge=1, description="adapters in the engine's memory at once")
+    concurrency: int = Field(
+        default=4, ge=1, le=64, description="jobs at once: the engine says the turns of several episodes in one batch"
+    )
     ready_timeout_s: float = Field(default=600.0, gt=0, description="an engine that is not ready by then has failed")
     request_timeout_s: float = Field(default=600.0, gt=0, description="a turn that takes longer has failed")
 
@@ -54,6 +60,26 @@ class Settings(ServiceSettings):
     guest_max_tokens: int = Field(default=80, ge=16, description="longest turn of the guest; 600 on a GPU")
     attempts: int = Field(default=5, ge=1, le=20, description="times a turn is asked for before the best one is kept")
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus sampling")
+    scoring_tokens: int = Field(
+        default=2000,
+        ge=0,
+        description="tokens read again for the report's perplexities and for answers in host turns; 0: not asked for",
+    )
+
+    speech_command: str = Field(
+        default=VOICES, description="program that speaks episodes, on the CPU; see services/inference/speech_engine.py"
+    )
+    speech_host_voice: str = Field(default="heart", description="stock voice of the host")
+    speech_guest_voice: str = Field(
+        default="heart-low", description="stock voice of the guest, another than the host's"
+    )
+    speech_notice_voice: str = Field(default="heart", description="stock voice that says what the episode is")
+
+    @model_validator(mode="after")
+    def _two_voices(self) -> Settings:
+        if self.speech_host_voice == self.speech_guest_voice:
+            raise ValueError("host and guest would have one voice: set INFERENCE_SPEECH_GUEST_VOICE to another one")
+        return self
 
     @property
     def base_folder(self) -> Path:
@@ -68,9 +94,16 @@ class Settings(ServiceSettings):
         return Limits(self.guest_min_tokens, self.guest_max_tokens)
 
     @property
-    def window_tokens(self) -> int:
-        """What the turns in a prompt may take: the context without the turn to come, and room for the header."""
-        return max(64, (self.max_model_len - max(self.host_max_tokens, self.guest_max_tokens)) * 3 // 4)
+    def speech_voices(self) -> dict[str, str]:
+        return {
+            "notice": self.speech_notice_voice,
+            "host": self.speech_host_voice,
+            "guest": self.speech_guest_voice,
+        }
+
+    def speech_environment(self) -> dict[str, Any]:
+        """Variables of the process that speaks: none of vLLM's."""
+        return super().child_environment()
 
     def child_environment(self) -> dict[str, Any]:
         return {

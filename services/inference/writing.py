@@ -1,19 +1,24 @@
-"""One turn after the other: plan, ask, gate, choose, store."""
+"""One turn after the other: where we are in the plan, what the model sees, what it says, what of that is kept."""
 
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 from typing import Protocol
 
-from services.inference import gate
+from services.inference import gate, scenes
 from services.inference.adapters import AdapterFiles
+from services.inference.brief import Manners
 from services.inference.engine import Ask, Candidate
-from services.inference.lengths import TurnPlan, plan_turn
+from services.inference.lengths import TurnPlan, plan_turn, wanted_words
+from services.inference.notes import note_request, readable
 from services.inference.settings import Settings
-from services.inference.window import first_seen
+from services.inference.window import TURN_OVERHEAD_TOKENS, first_seen
 from shared import keys
 from shared.engines import Watch
 from shared.errors import BadInputError, ConflictError, EngineFailedError
@@ -23,11 +28,14 @@ from shared.recitation import TrainingText
 from shared.render import Renderer, header
 from shared.repetition import words_of
 from shared.report import Spoken
-from shared.schemas import EpisodeRequest, EpisodeTurn, Message, Show
+from shared.schemas import Commission, EpisodeTurn, Message, Show
 from shared.store import Store, create_manifest, load
 
 WARMER = 0.1  # added to the temperature with every attempt at a turn
 HOTTEST = 1.3
+SUMMARY_TOKENS, NOW_TOKENS, SPARE_TOKENS = 80, 120, 40  # kept free in a prompt beside the turns
+MANNER = "They speak as people do in conversation, in the first person. {} asks one thing at a time."
+LENGTH_WEIGHT = 0.5  # of a candidate that is e times as long as wanted, against one nat per token
 
 
 class Engine(Protocol):
@@ -42,145 +50,385 @@ class Engine(Protocol):
 
     def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]: ...
 
-    def wanted(self) -> bool: ...
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]: ...
 
-    def stop(self) -> None: ...
+    def make_way(self, job: Watch) -> None:
+        """Where another service waits for the device: return when it can have it. What is asked next waits its turn."""
+        ...
 
 
 @dataclass(frozen=True)
-class Desk:
-    """All that is needed to write one turn after the other."""
+class _View:
+    """What the next prompt is made of: the turns from `first` on, a summary of those before, a scene of the plan.
 
-    request: EpisodeRequest
+    fresh   out of a loop: what was said before is seen no more
+    """
+
+    first: int
+    summary: str
+    scene: int
+    fresh: bool = False
+
+
+@dataclass
+class Desk:
+    """All that is needed to write one turn after the other.
+
+    usual_logprob   mean log-probability per token of real turns, where it was measured
+    """
+
+    commission: Commission
     show: Show
-    episode_id: str
     adapter: AdapterFiles | None
     job: JobContext
     store: Store
     engine: Engine
     settings: Settings
+    manners: Manners = field(default_factory=Manners)
     learnt: TrainingText | None = None
+    usual_logprob: float | None = None
+    _tokens: dict[str, int] = field(default_factory=dict)
 
-    def next_plan(self, turns: Sequence[EpisodeTurn]) -> TurnPlan | None:
-        """What comes next; None after the closing. Follows from the turns alone, so that a repeat plans the same."""
-        if turns and turns[-1].closing:
-            return None
-        assert self.request.words is not None, "a brief is settled before its first turn"
-        return plan_turn(len(turns), self.said(turns), self.request.words, self.settings.host, self.settings.guest)
+    def __post_init__(self) -> None:
+        self.brief = self.commission.brief
+        self.target: int = self.brief.words or 0
+        self._given = {turn.index: turn for turn in self.commission.given}
+        self._said, self._heard = gate.Said(), 0
+        self._tokens_said, self._seconds = 0, 0.0
 
-    def said(self, turns: Sequence[EpisodeTurn]) -> int:
-        return sum(len(words_of(turn.text)) for turn in turns)
-
-    def write(self, plan: TurnPlan, turns: Sequence[EpisodeTurn]) -> EpisodeTurn:
-        """Ask until a turn passes the gate; the best of the merely imperfect ones after the last attempt.
+    def next_turn(self, turns: Sequence[EpisodeTurn]) -> EpisodeTurn | None:
+        """A turn that is given, or a new one; None after the last. Follows from the turns alone: a repeat does alike.
 
         raises   EngineFailedError if no attempt gave a turn that may be kept; nothing is ever written by us instead
         """
-        history = [Spoken(turn.role, turn.text, turn.closed) for turn in turns]
-        prompt = self._prompt(plan, turns)
-        rejected: list[str] = []
-        imperfect: list[tuple[int, gate.Draft, Candidate]] = []
-        for attempt in range(1, self.settings.attempts + 1):
-            good: list[tuple[gate.Draft, Candidate]] = []
-            for candidate in self.engine.say(self.adapter, self._ask(plan, prompt, attempt), self.job):
-                draft = gate.draft(candidate.text, ended=candidate.ended)
-                faults = [
-                    *gate.faults(draft, plan.role, history, (self.show.host, self.request.guest), plan.fit_words),
-                    *gate.recitals(draft, self.learnt),
-                ]
-                if not faults:
-                    good.append((draft, candidate))
-                    continue
-                rejected.append(f"attempt {attempt}: {'; '.join(fault.reason for fault in faults)}")
-                if not any(fault.grave for fault in faults):
-                    imperfect.append((sum(fault.weight for fault in faults), draft, candidate))
-            if good:
-                return self._turn(plan, *_typical(good), attempt, rejected)
-        if not imperfect:
-            raise EngineFailedError(
-                f"turn {plan.index} ({plan.role}) failed {self.settings.attempts} times: {rejected[-1]}"
-            )
-        _, draft, candidate = min(imperfect, key=lambda kept: kept[0])
-        return self._turn(plan, draft, candidate, self.settings.attempts, [*rejected, "kept the least bad of these"])
+        if (given := self._given.get(len(turns))) is not None:
+            return given
+        if self._is_over(turns):
+            return None
+        began = time.monotonic()
+        turn = self._write(self._planned(turns), turns)
+        self._tokens_said, self._seconds = self._tokens_said + turn.tokens, self._seconds + time.monotonic() - began
+        return turn
+
+    def words(self, turns: Sequence[EpisodeTurn]) -> int:
+        return sum(len(words_of(turn.text)) for turn in turns)
 
     def keep(self, turn: EpisodeTurn) -> EpisodeTurn:
         """Store a turn unless it is there; what is stored counts, whoever wrote it."""
-        key = keys.episode_turn(self.show.slug, self.episode_id, turn.index)
+        key = keys.episode_turn(self.show.slug, self.commission.episode, turn.index)
         if create_manifest(self.store, key, turn):
             return turn
         stored = load(self.store, key, EpisodeTurn)
         if stored.adapter != turn.adapter:
             raise ConflictError(
-                f"another worker writes episode {self.episode_id} with {stored.adapter}; it goes on there"
+                f"another worker writes episode {self.commission.episode} with {stored.adapter}; it goes on there"
             )
         return stored
 
     def parameters(self) -> dict[str, object]:
-        names = ("host_min_tokens", "host_max_tokens", "guest_min_tokens", "guest_max_tokens", "top_p", "max_model_len")
-        return {name: getattr(self.settings, name) for name in names}
+        names = ("host_min_tokens", "host_max_tokens", "guest_min_tokens", "guest_max_tokens", "max_model_len")
+        speed = {"tokens_per_s": round(self._tokens_said / self._seconds, 1)} if self._seconds else {}
+        return {name: getattr(self.settings, name) for name in names} | {"top_p": self._top_p} | speed
 
-    def _prompt(self, plan: TurnPlan, turns: Sequence[EpisodeTurn]) -> list[int]:
-        costs = [self.engine.renderer.count(turn.text) for turn in turns]
-        first = first_seen(costs, self.settings.window_tokens)
-        system = header(
+    def demand_room(self) -> None:
+        """raises BadInputError if the model cannot see the brief and two turns at once, or a turn that is given"""
+        room = self.window_tokens
+        for turn in self.commission.given:
+            if (tokens := self._count(turn.text) + TURN_OVERHEAD_TOKENS) > room:
+                raise BadInputError(
+                    f"turn {turn.index} has {tokens:,} tokens, and beside the brief the model sees {room:,}; shorten "
+                    "it, or raise INFERENCE_MAX_MODEL_LEN"
+                )
+
+    def plain_header(self) -> Message:
+        """What the model is told, but for where it is in the plan."""
+        return self._header(now=(), position=0.5, examples=())
+
+    # ---- where we are ------------------------------------------------------------------------------------------------
+
+    def _is_over(self, turns: Sequence[EpisodeTurn]) -> bool:
+        given_to_its_end = self.commission.ends_with_given and len(turns) > max(self._given)
+        return given_to_its_end or bool(turns and turns[-1].closing)
+
+    def _planned(self, turns: Sequence[EpisodeTurn]) -> TurnPlan:
+        index = len(turns)
+        lengths = self.commission.lengths.guest if index % 2 else self.commission.lengths.host
+        share = seed_for(self.brief.seed, index, 0) / 2**31
+        return plan_turn(
+            index,
+            self.words(turns),
+            self.target,
+            self.settings.host,
+            self.settings.guest,
+            wanted_words(lengths, share),
+            may_close=index > max(self._given, default=-1),
+        )
+
+    def _view(self, turns: Sequence[EpisodeTurn]) -> _View:
+        """What the model sees before the next turn. Where turns leave its sight, the base model sums them up."""
+        scene = self._scene(turns)
+        first = self._first_seen(turns, scene)
+        before = turns[-1].summary if turns else ""
+        seen_before = self._first_seen(turns[:-1], self._scene(turns[:-1]))  # before it went on out of a loop
+        if first <= seen_before:
+            return _View(first, before, scene)
+        return _View(first, self._sum_up(before, turns[seen_before:first], len(turns)), scene)
+
+    def _scene(self, turns: Sequence[EpisodeTurn]) -> int:
+        return scenes.next_number(self.brief.plan, turns, self.words(turns), self.target)
+
+    def _first_seen(self, turns: Sequence[EpisodeTurn], scene: int) -> int:
+        costs = [self._count(turn.text) for turn in turns]
+        fresh = [turn.index - turn.index % 2 for turn in turns if turn.fresh]
+        return max([first_seen(costs, self.window_tokens, scenes.beginnings(turns, scene)), *fresh])
+
+    def _beyond(self, view: _View, plan: TurnPlan) -> _View:
+        """Out of a loop: a question is asked as if nothing had been said, about the next beat; an answer hears no more
+        than its question."""
+        if plan.role == "guest":
+            return _View(plan.index - 1, view.summary, view.scene, fresh=True)
+        scene = min(view.scene + 1, max(view.scene, scenes.last_number(self.brief.plan)))
+        return _View(plan.index, view.summary, scene, fresh=True)
+
+    @cached_property
+    def window_tokens(self) -> int:
+        """What the turns in a prompt may take together. raises BadInputError if that is too little to talk in"""
+        longest = max(self.settings.host_max_tokens, self.settings.guest_max_tokens)
+        fixed = self.engine.renderer.count(self._header(now=(), position=0.5, examples=self._shown).text)
+        now = max(NOW_TOKENS, self._count(self._goodbye()))
+        room = self.settings.max_model_len - longest - fixed - SUMMARY_TOKENS - now - SPARE_TOKENS
+        if room < 2 * longest:
+            raise BadInputError(
+                f"the brief is too long for the model, or its context too small: it reads "
+                f"{self.settings.max_model_len} tokens, {fixed} are the brief, and a turn has up to {longest}; shorten "
+                "`about` and `facts`, or raise INFERENCE_MAX_MODEL_LEN"
+            )
+        return room
+
+    # ---- what the model sees -----------------------------------------------------------------------------------------
+
+    def _prompt(self, plan: TurnPlan, view: _View, turns: Sequence[EpisodeTurn]) -> list[int]:
+        examples = self._shown if turns else (*self._shown, *self._openings)
+        now = (self._goodbye(),) if plan.closing else self._now(view.scene)
+        system = self._header(examples=examples, position=self._position(view, plan, turns), now=now, view=view)
+        said = [Message(role=turn.role, text=turn.text) for turn in turns[view.first :]]
+        return self.engine.renderer.prompt([system, *said], plan.role)
+
+    def _header(
+        self, now: Sequence[str], position: float, examples: Sequence[str], view: _View | None = None
+    ) -> Message:
+        return header(
             show_title=self.show.title,
             host=self.show.host,
-            guest=self.request.guest,
-            facts=self.request.facts,
-            about=self.request.about,
-            position=plan.position,
-            summary=self._goodbye() if plan.closing else "",
+            guest=self.brief.guest,
+            facts=self.commission.facts,
+            about=self.brief.about,
+            tone=self.brief.tone,
+            examples=examples,
+            chapters=[chapter.title for chapter in self.brief.plan],
+            position=position,
+            summary=view.summary if view else "",
+            now=now,
         )
-        said = [Message(role=turn.role, text=turn.text) for turn in turns[first:]]
-        prompt = self.engine.renderer.prompt([system, *said], plan.role)
-        if len(prompt) + plan.max_tokens > self.settings.max_model_len:
-            raise BadInputError(
-                f"the brief is too long for the model: {len(prompt)} tokens before turn {plan.index}, and it "
-                f"reads {self.settings.max_model_len}; shorten `about` and `facts`"
-            )
-        return prompt
+
+    def _position(self, view: _View, plan: TurnPlan, turns: Sequence[EpisodeTurn]) -> float:
+        """Of an episode with a plan, as it was when this stretch of turns began: what is written once is read once."""
+        if plan.closing or not self.brief.plan:
+            return plan.position
+        begun = max([view.first, *(at for at in scenes.beginnings(turns, view.scene) if at <= len(turns))])
+        return min(1.0, self.words(turns[:begun]) / self.target)
+
+    def _now(self, scene: int) -> tuple[str, ...]:
+        """The beats that are next, as many as there is room for."""
+        found = scenes.scene(self.brief.plan, scene)
+        room, beats = NOW_TOKENS, []
+        for beat in found.beats if found else ():
+            room -= self._count(beat) + 2
+            if room < 0:
+                break
+            beats.append(beat)
+        return tuple(beats)
+
+    @cached_property
+    def _shown(self) -> tuple[str, ...]:
+        """What only a model that was not trained on the show is told: how its people talk, in an eighth of the context
+        each."""
+        if self.adapter is not None:
+            return ()
+        shown = [
+            f"For example, {self.show.host} asks: “{asked}” A guest answers: “{answered}”"
+            for asked, answered in self.manners.excerpts
+        ]
+        fitting = [text for text in shown if self._count(text) <= self.settings.max_model_len // 8]
+        return (*fitting, MANNER.format(self.show.host))
+
+    @cached_property
+    def _openings(self) -> tuple[str, ...]:
+        """How real episodes began, in a quarter of the room for turns each."""
+        shown = [f"An earlier episode began: “{text}”" for text in self.manners.openings]
+        return tuple(text for text in shown if self._count(text) <= self.window_tokens // 4)
 
     def _goodbye(self) -> str:
-        return f"all is said. {self.show.host} thanks {self.request.guest} and says goodbye."
+        return f"all is said. {self.show.host} thanks {self.brief.guest} and says goodbye."
+
+    def _count(self, text: str) -> int:
+        if text not in self._tokens:
+            self._tokens[text] = self.engine.renderer.count(text)
+        return self._tokens[text]
+
+    def _sum_up(self, before: str, gone: Sequence[EpisodeTurn], index: int) -> str:
+        """The summary with what has left the window; as it was if the model says nothing that can be used."""
+        room = self.settings.max_model_len - 2 * SUMMARY_TOKENS - NOW_TOKENS - SPARE_TOKENS
+        prompt = note_request(self.engine.renderer, before, gone, room)
+        ask = Ask(
+            prompt=prompt,
+            stop_ids=self.engine.renderer.stop_ids("guest"),
+            min_tokens=8,
+            max_tokens=SUMMARY_TOKENS,
+            temperature=0.3,
+            top_p=self._top_p,
+            seed=seed_for(self.brief.seed, index, 0),
+            kind="summary",
+        )
+        [noted] = self.engine.say(None, ask, self.job)
+        text = readable(noted.text, noted.ended, (self.show.host, self.brief.guest))
+        return text if text and self._count(text) <= SUMMARY_TOKENS else before
+
+    # ---- what it says ------------------------------------------------------------------------------------------------
+
+    def _write(self, plan: TurnPlan, turns: Sequence[EpisodeTurn]) -> EpisodeTurn:
+        """Ask until a turn passes the gate. If it loops each time, from out of the loop; then the least bad is kept."""
+        self._listen(turns)
+        view = self._view(turns)
+        tried = _Tried()
+        self._try(plan, view, turns, tried, range(1, self.settings.attempts + 1))
+        if tried.best is None and tried.looped:
+            beyond = self._beyond(view, plan)
+            self._try(plan, beyond, turns, tried, range(self.settings.attempts + 1, 2 * self.settings.attempts + 1))
+        return self._turn(plan, tried)
+
+    def _listen(self, turns: Sequence[EpisodeTurn]) -> None:
+        for turn in turns[self._heard :]:
+            self._said.add(Spoken(turn.role, turn.text, turn.closed))
+        self._heard = len(turns)
+
+    def _try(
+        self, plan: TurnPlan, view: _View, turns: Sequence[EpisodeTurn], tried: _Tried, attempts: Sequence[int]
+    ) -> None:
+        prompt = self._prompt(plan, view, turns)
+        for attempt in attempts:
+            good = []
+            candidates = self.engine.say(self.adapter, self._ask(plan, prompt, attempt), self.job)
+            tried.attempts, tried.computed = attempt, tried.computed + candidates[0].computed
+            for candidate in candidates:
+                draft = gate.before_loop(gate.draft(candidate.text, ended=candidate.ended), self._said)
+                faults = self._faults(plan, draft)
+                if not faults:
+                    good.append(_Kept(draft, candidate, view))
+                    continue
+                tried.reject(f"attempt {attempt}: {'; '.join(fault.reason for fault in faults)}", faults)
+                if not any(fault.grave for fault in faults):
+                    tried.imperfect.append((sum(fault.weight for fault in faults), _Kept(draft, candidate, view)))
+            if good:
+                tried.best = self._nearest(good, plan)
+                return
+
+    def _faults(self, plan: TurnPlan, draft: gate.Draft) -> list[gate.Fault]:
+        names = (self.show.host, self.brief.guest)
+        return [
+            *gate.faults(draft, plan.role, self._said, names, plan.fit_words),
+            *gate.recitals(draft, self.learnt),
+        ]
 
     def _ask(self, plan: TurnPlan, prompt: Sequence[int], attempt: int) -> Ask:
-        temperature = self.request.temperature + WARMER * (attempt - 1)
+        temperature = warmer(self.brief.temperature, attempt)
         return Ask(
             prompt=prompt,
             stop_ids=self.engine.renderer.stop_ids(plan.role),
             min_tokens=plan.min_tokens,
             max_tokens=plan.max_tokens,
-            temperature=min(temperature, max(HOTTEST, self.request.temperature)),
-            top_p=self.settings.top_p,
-            seed=seed_for(self.episode_id, self.request.seed, plan.index, attempt),
-            n=self.request.candidates,
+            temperature=temperature,
+            top_p=self._top_p,
+            seed=seed_for(self.brief.seed, plan.index, attempt),
+            n=self.brief.candidates if temperature else 1,  # without chance all would be alike, and vLLM refuses them
         )
 
-    def _turn(
-        self, plan: TurnPlan, draft: gate.Draft, candidate: Candidate, attempts: int, rejected: Sequence[str]
-    ) -> EpisodeTurn:
+    @property
+    def _top_p(self) -> float:
+        return self.settings.top_p if self.brief.top_p is None else self.brief.top_p
+
+    def _nearest(self, good: Sequence[_Kept], plan: TurnPlan) -> _Kept:
+        """The candidate most like a real turn, in how expected its words are and in length: the likeliest is bland."""
+        usual = self.usual_logprob
+        if usual is None:
+            usual = median(kept.candidate.logprob for kept in good)
+
+        def distance(kept: _Kept) -> float:
+            words = max(1, len(words_of(kept.draft.text)))
+            off = abs(math.log(words / plan.wanted_words)) if plan.wanted_words else 0.0
+            return abs(kept.candidate.logprob - usual) + LENGTH_WEIGHT * off
+
+        return min(good, key=distance)
+
+    def _turn(self, plan: TurnPlan, tried: _Tried) -> EpisodeTurn:
+        kept, rejected = tried.best, tried.rejected
+        if kept is None:
+            if not tried.imperfect:
+                raise EngineFailedError(
+                    f"turn {plan.index} ({plan.role}) failed {tried.attempts} times: {tried.rejected[-1]}"
+                )
+            _, kept = min(tried.imperfect, key=lambda one: one[0])
+            rejected = [*rejected, "kept the least bad of these"]
+        found = scenes.scene(self.brief.plan, kept.view.scene)
         return EpisodeTurn(
             index=plan.index,
             role=plan.role,
-            speaker=self.show.host if plan.role == "host" else self.request.guest,
-            text=draft.text,
-            tokens=candidate.tokens,
-            attempts=attempts,
+            speaker=self.show.host if plan.role == "host" else self.brief.guest,
+            text=kept.draft.text,
+            tokens=kept.candidate.tokens,
+            attempts=tried.attempts,
             rejected=tuple(rejected),
-            closed=draft.closed,
+            closed=kept.draft.closed,
             closing=plan.closing,
-            target_words=self.request.words,
+            target_words=self.target,
             adapter=self.adapter.name if self.adapter else None,
+            chapter=found.title if found else "",
+            scene=kept.view.scene,
+            summary=kept.view.summary,
+            fresh=kept.view.fresh,
+            computed_prompt_tokens=tried.computed,
         )
 
 
-def seed_for(episode_id: str, seed: int, turn: int, attempt: int) -> int:
-    """One seed per attempt, below 2**31, the same in every repeat."""
-    digest = hashlib.sha256(f"{episode_id}/{seed}/{turn}/{attempt}".encode()).digest()
+@dataclass(frozen=True)
+class _Kept:
+    draft: gate.Draft
+    candidate: Candidate
+    view: _View
+
+
+@dataclass
+class _Tried:
+    """What came of the attempts at one turn."""
+
+    best: _Kept | None = None
+    imperfect: list[tuple[int, _Kept]] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    attempts: int = 0
+    computed: int = 0
+    looped: bool = False
+
+    def reject(self, why: str, faults: Sequence[gate.Fault]) -> None:
+        self.rejected.append(why)
+        self.looped = self.looped or any(fault.weight == gate.LOOP_WEIGHT for fault in faults)
+
+
+def warmer(temperature: float, attempt: int) -> float:
+    """The temperature of an attempt, the first one's being the brief's: bolder each time, up to a limit."""
+    return min(temperature + WARMER * (attempt - 1), max(HOTTEST, temperature))
+
+
+def seed_for(seed: int, turn: int, attempt: int) -> int:
+    """One seed per attempt, below 2**31: the same in every repeat, and for every adapter that a brief is tried with."""
+    digest = hashlib.sha256(f"{seed}/{turn}/{attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def _typical(good: Sequence[tuple[gate.Draft, Candidate]]) -> tuple[gate.Draft, Candidate]:
-    """The candidate whose mean log-probability is nearest the median: the likeliest one is the blandest."""
-    middle = median(candidate.logprob for _, candidate in good)
-    return min(good, key=lambda pair: abs(pair[1].logprob - middle))

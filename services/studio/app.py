@@ -12,16 +12,22 @@ from services.studio import care, host, pipeline
 from services.studio.classifying import repeats_door
 from services.studio.clips import clips_door
 from services.studio.clock import clock
+from services.studio.comparisons import COMPARE
+from services.studio.comparisons_door import comparisons, comparisons_door
 from services.studio.corrections import corrections_door, voiceprints_door
 from services.studio.crew import Crew, HttpCrew, remote_job_id
 from services.studio.datasets_door import datasets_door
-from services.studio.episodes_door import episodes_door
+from services.studio.episode_events import events_door
+from services.studio.episodes_door import episodes_door, questions_door
 from services.studio.facts import facts_door
 from services.studio.glossary import glossary_door
+from services.studio.guests_door import guest_sheets, guests_door
 from services.studio.library import Library, summary
 from services.studio.media import media_door
 from services.studio.memories import AskOthers, Memories, ask_neighbours
+from services.studio.nearest_door import nearest_door
 from services.studio.neighbours import Neighbours
+from services.studio.orders import REVISE, WRITE, orders
 from services.studio.review import review_door
 from services.studio.rounds import make_round
 from services.studio.runs_door import runs_door
@@ -45,11 +51,10 @@ from shared.corrections import (
 from shared.jobs import JobContext
 from shared.needs import Finding
 from shared.preflight import Checks
+from shared.renderings import RenderRequest, RenderResult
 from shared.schemas import (
     DatasetRequest,
     DatasetResult,
-    EpisodeRequest,
-    EpisodeResult,
     EpisodeTurn,
     IngestRequest,
     IngestResult,
@@ -82,7 +87,7 @@ SINGLE_STEPS = (
     ("/v1/transcript-files", "import-transcript", "transcription", ImportTranscriptRequest, TranscriptResult),
     ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult),
     ("/v1/adapters", "train", "trainer", TrainRequest, TrainResult),
-    ("/v1/episodes", "write", "inference", EpisodeRequest, EpisodeResult),
+    ("/v1/renderings", "render", "inference", RenderRequest, RenderResult),
 )
 
 
@@ -114,6 +119,9 @@ def create_app(
             JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand)
             for path, kind, service, request, result in SINGLE_STEPS
         ),
+        *orders(store, crew),
+        comparisons(store, crew),
+        guest_sheets(store, crew),
         care.collections(store, settings),
         erasing,
     ]
@@ -127,7 +135,11 @@ def create_app(
         repeats_door(store),
         media_door(store),
         datasets_door(store),
-        episodes_door(library),
+        episodes_door(library, store),
+        questions_door(library),
+        events_door(library),
+        nearest_door(store),
+        comparisons_door(library),
         runs_door(store),
         sources_door(store),
         uploads_door(store, settings.max_upload_bytes),
@@ -135,6 +147,7 @@ def create_app(
         status_door(statuses),
         corrections_door(crew),
         voiceprints_door(crew),
+        guests_door(store, memories),
         *care.doors(store, settings),
         care.erasures_door(store, memories, erasing),
         clock(store, settings),
@@ -145,11 +158,14 @@ def create_app(
 
 
 def _links(job: Job) -> dict[str, str]:
-    """Where an episode can be read while it is written."""
-    if job.kind not in ("write", "pipeline"):
+    """Where an episode can be read while it is written, or what is compared, once it is."""
+    if job.kind == COMPARE:
+        return {"comparison": f"/v1/shows/{job.show}/comparisons/{keys.comparison_id(job.id)}"}
+    if job.kind not in (WRITE, REVISE, "pipeline"):
         return {}
-    episode = keys.episode_id(remote_job_id(job.id, "write"))
-    return {"turns": f"/v1/shows/{job.show}/episodes/{episode}/turns"}
+    episode = keys.episode_id(remote_job_id(job.id, REVISE if job.kind == REVISE else WRITE))
+    place = f"/v1/shows/{job.show}/episodes/{episode}"
+    return {"turns": f"{place}/turns", "stream": f"{place}/events?job={job.id}"}
 
 
 def _one_step(
@@ -225,6 +241,7 @@ def _shows_door(library: Library) -> APIRouter:
         ("datasets", library.datasets, library.dataset),
         ("adapters", library.adapters, library.adapter),
         ("episodes", library.episodes, library.episode),
+        ("questions", library.questions, library.question_sheet),
     ):
         router.add_api_route(f"/{{show}}/{noun}", _lister(many, reader), name=f"list {noun}")
         router.add_api_route(f"/{{show}}/{noun}/{{name}}", _getter(one, reader), name=f"get one of {noun}")

@@ -19,17 +19,21 @@ from services.studio import (
     cli_episodes,
     cli_erasure,
     cli_evaluate,
+    cli_guests,
     cli_recordings,
+    cli_render,
     cli_repeats,
     cli_report,
     cli_sources,
     cli_storage,
     cli_transcripts,
+    cli_writing,
 )
 from services.studio import doctor as doctor_checks
-from services.studio.cli_episodes import Consent, GuestIs, Minutes, Words, length
+from services.studio.cli_episodes import Consent, GuestIs, length
 from services.studio.cli_recordings import as_row as recording_row
 from services.studio.cli_recordings import as_source
+from services.studio.cli_writing import Minutes, Words
 from services.studio.local import local_stack
 from services.studio.terminal import (
     Json,
@@ -82,6 +86,7 @@ transcripts = noun("transcripts", "Who said what when.", "transcripts")
 datasets = noun("datasets", "Frozen training examples.", "datasets")
 adapters = noun("adapters", "Trained models (LoRA adapters).", "adapters")
 episodes = noun("episodes", "AI episodes.", "episodes")
+questions = noun("questions", "Questions for interviews that people hold.", "questions")
 jobs = noun("jobs", "What runs or ran.")
 cli_transcripts.add_to(transcripts)
 cli_corrections.add_to(transcripts)
@@ -92,8 +97,11 @@ cli_recordings.add_to(recordings)
 cli_erasure.add_to(recordings)
 cli_evaluate.add_to(transcripts)
 cli_episodes.add_to(episodes)
+cli_render.add_to(episodes)
+cli_writing.add_to(episodes, questions)
 cli_report.add_to(app, episodes)
 app.add_typer(cli_sources.sources, name="sources")
+app.add_typer(cli_guests.guests, name="guests")
 
 
 @shows.command("create")

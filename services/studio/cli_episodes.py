@@ -1,4 +1,4 @@
-"""`diary episodes write`, `export`: an AI episode, and the files that leave the house, each with its AI mark."""
+"""`diary episodes write`, `compare`, `nearest`, `export`: AI episodes, and the files that leave the house."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from services.studio.cli_compare import (
+    Adapters,
+    Episodes,
+    compare_stored,
+    comparison,
+    comparisons,
+    order_comparison,
+)
+from services.studio.cli_corrections import clock
+from services.studio.cli_follow import follow, write_live
+from services.studio.cli_writing import About, Adapter, Brief, Fact, Guest, Minutes, Tone, Words, brief_of
 from services.studio.episode_exports import FORMS
-from services.studio.terminal import Json, NoWait, Slug, order, save, studio
+from services.studio.terminal import Json, NoWait, Slug, order, out, save, show_value, studio
+from shared.ai_mark import one_line
 
-GuestIs = Annotated[
-    str, typer.Option(help="What exports say of the guest: invented, consented or real_without_consent.")
-]
+GUEST_IS = typer.Option(help="What exports say of the guest: invented, consented or real_without_consent.")
+GuestIs = Annotated[str, GUEST_IS]
 Consent = Annotated[str, typer.Option(help="Where the guest's consent can be looked up; needed for consented.")]
-Words = Annotated[int | None, typer.Option(help="Length; without it and --minutes the show's usual one.")]
-Minutes = Annotated[float | None, typer.Option(help="Length instead of words, at the show's pace.")]
 
 
 def length(words: int | None, minutes: float | None) -> dict[str, float]:
@@ -25,21 +35,82 @@ def length(words: int | None, minutes: float | None) -> dict[str, float]:
 
 def write(
     show: Slug,
-    guest: Annotated[str, typer.Option(help="Name of the guest.")],
+    guest: Guest = None,
+    about: About = "",
+    tone: Tone = "",
+    fact: Fact = None,
+    words: Words = None,
+    minutes: Minutes = None,
+    adapter: Adapter = None,
+    seed: Annotated[int | None, typer.Option(help="Each gives another episode; 42 when left out.")] = None,
+    candidates: Annotated[int | None, typer.Option(help="Ways to say each turn, of which one is kept.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="How bold the words are; 0.8 when left out.")] = None,
+    guest_is: Annotated[str | None, GUEST_IS] = None,
+    consent: Consent = "",
+    brief: Brief = None,
+    live: Annotated[bool, typer.Option("--live", help="Print the turns as they are written.")] = False,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Write a new AI episode."""
+    if live and (as_json or no_wait):
+        raise typer.BadParameter("--live prints turns as they come: leave out --json and --no-wait")
+    told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
+    how = {"adapter": adapter, "seed": seed, "candidates": candidates, "temperature": temperature}
+    request = brief_of(show, brief, {**told, "consent": consent, "words": words, "minutes": minutes, **how})
+    if live:
+        write_live(request)
+    else:
+        order("/v1/episodes", request, as_json=as_json, no_wait=no_wait)
+
+
+def compare(
+    show: Slug,
+    episodes: Episodes = None,
+    guest: Annotated[str | None, typer.Option(help="Name of the guest; the brief is written once per adapter.")] = None,
     about: Annotated[str, typer.Option(help="Topics.")] = "",
     words: Words = None,
     minutes: Minutes = None,
-    adapter: Annotated[str, typer.Option(help="Adapter name, best, or base.")] = "best",
+    adapter: Adapters = None,
     seed: int = 42,
     guest_is: GuestIs = "invented",
     consent: Consent = "",
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Write a new AI episode."""
-    brief = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, **length(words, minutes)}
-    request = {"show": show, **brief, "adapter": adapter, "seed": seed}
-    order("/v1/episodes", request, as_json=as_json, no_wait=no_wait)
+    """Have several adapters write the same brief with the same seed, or put stored episodes side by side."""
+    if guest is None:
+        compare_stored(show, episodes or (), as_json=as_json)
+    elif episodes:
+        raise typer.BadParameter("name episodes that are there, or a brief (--guest), not both")
+    else:
+        brief = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, **length(words, minutes)}
+        order_comparison(show, {**brief, "seed": seed}, adapter or (), as_json=as_json, no_wait=no_wait)
+
+
+def nearest(
+    show: Slug,
+    episode: Annotated[str, typer.Argument(help="The episode's id.")],
+    turn: Annotated[int, typer.Argument(help="Number of the turn, from 0.")],
+    limit: Annotated[int, typer.Option(min=1, max=20, help="Passages, at most.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show what the training recordings say that is nearest in words to a turn of an AI episode."""
+    with studio() as client:
+        found = client.call(
+            "GET", f"/v1/shows/{show}/episodes/{episode}/turns/{turn}/nearest", params={"limit": limit}
+        ).json()
+    if as_json:
+        show_value(found, as_json)
+        return
+    out.print(Text(one_line(found["text"]), "bold"))
+    for passage in found["passages"]:
+        where = "" if passage["start_s"] is None else f" at {clock(passage['start_s'])}"
+        who = one_line(f"{passage['recording']}, {passage['title']}{where}: {passage['guest']} ({passage['role']})")
+        out.print(Text(f"\n{passage['score']:.1f}  {who}", "cyan"))
+        out.print(Text(one_line(passage["passage"])))
+    if found["reason"]:
+        out.print(Text(one_line(found["reason"])))
 
 
 def export(
@@ -57,4 +128,9 @@ def export(
 def add_to(episodes: typer.Typer) -> None:
     """Put these commands where people look for them."""
     episodes.command("write")(write)
+    episodes.command("follow")(follow)
+    episodes.command("compare")(compare)
+    episodes.command("comparison")(comparison)
+    episodes.command("comparisons")(comparisons)
+    episodes.command("nearest")(nearest)
     episodes.command("export")(export)

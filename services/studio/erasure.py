@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ from shared import keys
 from shared.errors import ConflictError
 from shared.forgetting import RememberedJob
 from shared.jobs import JobContext
-from shared.schemas import Absences, Adapter, Dataset, Episode, Record, Slug, Tombstone, Voiceprint, now
+from shared.schemas import Absences, Adapter, Dataset, Episode, QuestionSheet, Record, Slug, Tombstone, Voiceprint, now
 from shared.store import Store, load, point, put_blob, revise
 from shared.subscriptions import LastRefresh
 from shared.voiceprints import without
@@ -37,6 +37,9 @@ WAIT_S = 1.0
 NAMED_AT_MOST = 5
 CARD, METRICS = "README.md", "metrics.jsonl"
 OTHERS = "another show"
+
+
+Written = TypeVar("Written", Episode, QuestionSheet)
 
 
 class EraseRequest(Record):
@@ -206,6 +209,8 @@ def withdraw(store: Store, request: EraseRequest, job: JobContext) -> dict[str, 
             going += withdraw_dataset(store, key, request, [blob.key for blob in found.blobs[key]])
         elif folder == "adapters":
             withdraw_adapter(store, key, request, found.needed)
+        elif key.endswith("/questions.json"):
+            revise(store, key, QuestionSheet, lambda known: withdrawn_episode(known, request.recording))
         else:
             revise(store, key, Episode, lambda known: withdrawn_episode(known, request.recording))
     for key in found.checkpoints:
@@ -253,7 +258,7 @@ def withdraw_adapter(store: Store, key: str, request: EraseRequest, needed: Coll
     revise(store, key, Adapter, change)
 
 
-def withdrawn_episode(known: Episode, recording: str) -> Episode:
+def withdrawn_episode(known: Written, recording: str) -> Written:
     return known.model_copy(update={"source_withdrawn": withdrawn(known.source_withdrawn, recording)})
 
 

@@ -9,11 +9,23 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from services.studio.comparisons import Comparison
 from shared import keys
 from shared.errors import ArtifactMissingError, ConflictError
 from shared.recordings import edited
 from shared.recordings import read as read_recording
-from shared.schemas import Adapter, Checkpoint, Dataset, Episode, EpisodeTurn, Recording, Run, Show, Transcript
+from shared.schemas import (
+    Adapter,
+    Checkpoint,
+    Dataset,
+    Episode,
+    EpisodeTurn,
+    QuestionSheet,
+    Recording,
+    Run,
+    Show,
+    Transcript,
+)
 from shared.store import Store, create_manifest, load
 
 R = TypeVar("R", bound=BaseModel)
@@ -122,6 +134,10 @@ class Library:
         found = [key for key in self._store.list(keys.episodes(show)) if key.endswith("/episode.json")]
         return [load(self._store, key, Episode) for key in found]
 
+    def has_episode(self, show: str, episode: str) -> bool:
+        """Whether it is finished."""
+        return self._store.exists(keys.episode(show, episode))
+
     def episode(self, show: str, episode: str) -> Episode:
         return self._load(keys.episode(show, episode), Episode)
 
@@ -130,6 +146,20 @@ class Library:
         prefix = keys.episode_turns(show, episode)
         first = keys.episode_turn(show, episode, after + 1)
         return [load(self._store, key, EpisodeTurn) for key in self._store.list(prefix) if key >= first]
+
+    def questions(self, show: str) -> list[QuestionSheet]:
+        self.show(show)
+        found = [key for key in self._store.list(keys.episodes(show)) if key.endswith("/questions.json")]
+        return [load(self._store, key, QuestionSheet) for key in found]
+
+    def question_sheet(self, show: str, sheet: str) -> QuestionSheet:
+        return self._load(keys.questions(show, sheet), QuestionSheet)
+
+    def comparisons(self, show: str) -> list[Comparison]:
+        return self._all(show, keys.comparisons(show), Comparison)
+
+    def comparison(self, show: str, comparison: str) -> Comparison:
+        return self._load(keys.comparison(show, comparison), Comparison)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

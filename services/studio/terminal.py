@@ -22,7 +22,7 @@ from rich.table import Table
 from services.studio.local import Stack, local_stack
 from shared.client import ServiceClient
 from shared.errors import BadInputError
-from shared.schemas import Job
+from shared.schemas import Job, WritingEstimate
 
 errors = Console(stderr=True)
 out = Console()
@@ -73,7 +73,16 @@ def carry_out(path: str, request: dict[str, Any], *, no_wait: bool = False) -> d
     """Queue a job, follow it with a bar, return its result; or the job, unfinished."""
     with studio() as client:
         job = client.submit(path, _without_nones(request))
+        if job.estimate is not None:
+            errors.print(f"{in_advance(job.estimate)}", highlight=False)
         return job.model_dump(mode="json") if no_wait else client.result(follow(client, job))
+
+
+def in_advance(estimate: WritingEstimate) -> str:
+    """What an order comes to: 12,400 words, 83 min of talk, by doac.r3.c240, in about 20 min"""
+    time_s = f", in about {max(1, round(estimate.seconds / 60))} min" if estimate.seconds is not None else ""
+    who = "the base model" if estimate.adapter == "base" else estimate.adapter
+    return f"{estimate.words:,} words, {estimate.minutes:.0f} min of talk, by {who}{time_s}"
 
 
 def _without_nones(request: dict[str, Any]) -> dict[str, Any]:

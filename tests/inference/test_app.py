@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from fastapi.testclient import TestClient
 from services.inference.app import create_app, open_shelf
 from services.inference.engine import VllmEngine
 from services.inference.settings import Settings
+from services.inference.speech_engine import VoiceEngine
+from shared import keys
+from shared.lease import Lease
 from shared.models import folder_of, is_present, parse_model
+from shared.renderings import EpisodeAudio
 from shared.schemas import Episode, EpisodeTurn
-from shared.store import load
+from shared.store import create_manifest, load
 from shared.tokens import TokenBook, new_token
 from tests.fakes import COMMIT, FakeHub, MemoryStore
+from tests.inference.an_episode import TEXTS, episode
 from tests.kit import until
 
 TRACE = "ab" * 16
@@ -29,7 +35,9 @@ def test_an_ordered_episode_is_written_under_one_trace(settings: Settings, store
     TokenBook(settings.tokens_file).add(token)
     headers = {"Authorization": f"Bearer {secret}", "traceparent": f"00-{TRACE}-{'1' * 16}-01"}
 
-    with TestClient(create_app(store, VllmEngine(settings, lease=None), settings)) as client:
+    with TestClient(
+        create_app(store, VllmEngine(settings, lease=None), VoiceEngine.from_settings(settings), settings)
+    ) as client:
         while client.get("/health/ready").status_code != 200:
             time.sleep(0.05)
         ordered = client.post("/v1/episodes", json=BRIEF, headers=headers).json()
@@ -63,7 +71,7 @@ def test_an_order_waits_for_the_base_model_to_arrive_from_the_hub(
     secret, token = new_token("ed", "editor", None)
     TokenBook(settings.tokens_file).add(token)
     shelf = open_shelf(settings)
-    app = create_app(store, VllmEngine(settings, None, shelf), settings, shelf)
+    app = create_app(store, VllmEngine(settings, None, shelf), VoiceEngine.from_settings(settings), settings, shelf)
 
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
         until(lambda: client.get("/health/ready").status_code == 200, "ready although the model is not here")
@@ -87,3 +95,30 @@ def test_an_order_waits_for_the_base_model_to_arrive_from_the_hub(
     episode = load(store, done["result"]["key"], Episode)
     assert (episode.base_model, episode.base_revision) == ("tests/remote", COMMIT)
     assert str(folder_of(settings.models_dir, model)) in (settings.log_dir / "inference-engine.log").read_text()
+
+
+def test_an_episode_is_spoken_while_the_other_engine_holds_the_gpu(
+    settings: Settings, store: MemoryStore, tmp_path: Path
+):
+    folders = {"state_dir": tmp_path / "state", "work_dir": tmp_path / "jobs", "tokens_file": tmp_path / "tokens.json"}
+    voices = {"speech_command": f"{sys.executable} -m tests.fakes voices"}
+    settings = settings.model_copy(update=folders | voices)
+    secret, token = new_token("ed", "editor", None)
+    TokenBook(settings.tokens_file).add(token)
+    made, lease = episode(), Lease(tmp_path / "lease", "inference")
+    create_manifest(store, keys.episode("lamp", made.id), made)
+    app = create_app(store, VllmEngine(settings, lease), VoiceEngine.from_settings(settings), settings)
+
+    lease.acquire(lambda note: None)
+    with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+        until(lambda: client.get("/health/ready").status_code == 200, "ready")
+        ordered = client.post("/v1/renderings", json={"show": "lamp", "episode": "e1"}).json()
+        place = f"/v1/jobs/{ordered['id']}"
+        until(lambda: client.get(place).json()["state"] not in ("queued", "running"), "spoken", 60)
+        job = client.get(place).json()
+        assert lease.held
+
+    assert job["state"] == "done", job["problem"]
+    audio = load(store, job["result"]["key"], EpisodeAudio)
+    assert (job["result"]["spoken"], audio.lineage.job, audio.lineage.actor) == (6, job["id"], "ed")
+    assert store.get(audio.mp3.key).decode().splitlines()[2] == f"heart-low: {TEXTS[1]}"

@@ -1,4 +1,4 @@
-"""How long an episode is to be where its brief does not say."""
+"""What a brief leaves open, as the show's real episodes and the guest's fact sheet settle it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from services.inference import job as story
-from services.inference.brief import Length, target_words
 from shared import keys
 from shared.schemas import Episode, EpisodeRequest, HostMethod, Role, Speaker, Transcript, Turn
 from shared.store import create_manifest, load, point
 from tests.fakes import FakeJob, MemoryStore, ScriptedVllmEngine
 from tests.inference.conftest import LINEAGE, SHOW
-
-REAL = [Length(9_000, 60.0), Length(12_000, 75.0), Length(30_000, None)]
 
 
 def add_real(store: MemoryStore, recording: str, words: int, seconds: float | None) -> None:
@@ -25,22 +22,6 @@ def add_real(store: MemoryStore, recording: str, words: int, seconds: float | No
     )  # fmt: skip
     create_manifest(store, keys.transcript(SHOW.slug, recording, "t"), transcript)
     point(store, keys.transcript_head(SHOW.slug, recording), b"t")
-
-
-def test_without_words_and_minutes_it_is_as_long_as_the_shows_median_episode():
-    assert target_words(None, REAL) == 12_000
-
-
-def test_minutes_are_at_the_shows_own_pace():
-    assert target_words(90, REAL) == round(90 * (150 + 160) / 2)
-
-
-def test_a_show_without_real_episodes_has_usual_ones():
-    assert (target_words(None, []), target_words(2, []), target_words(2, REAL[2:])) == (400, 300, 300)
-
-
-def test_lengths_stay_within_what_can_be_written():
-    assert (target_words(0.01, []), target_words(None, [Length(90_000, 500.0)])) == (20, 50_000)
 
 
 @pytest.mark.parametrize("wish", [{"minutes": 0}, {"minutes": 10_000}, {"words": 5}, {"words": 9_000, "minutes": 10}])

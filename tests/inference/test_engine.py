@@ -13,12 +13,19 @@ import time
 import httpx
 import pytest
 
+from services.inference import job as story
 from services.inference.adapters import fetch
 from services.inference.engine import Ask, VllmEngine, command
+from shared import keys
 from shared.errors import BadInputError, EngineFailedError, EngineRefusedError, JobCancelledError
 from shared.lease import Lease
+from shared.schemas import Episode, EpisodeRequest, EpisodeResult
+from shared.store import load
 from tests.fakes import FakeJob
-from tests.inference.conftest import add_adapter
+from tests.inference.conftest import SHOW, add_adapter
+from tests.kit import until
+
+BRIEF = EpisodeRequest(show=SHOW.slug, guest="Theo Vance", about="bees on a roof", words=120)
 
 
 def ask(seed: int = 1, **more) -> Ask:
@@ -249,3 +256,196 @@ def test_a_fleet_that_went_away_is_named(settings, job):
 
     with pytest.raises(EngineFailedError, match=r"http://127\.0\.0\.1:9 broke off"):
         engine.say(None, ask(), FakeJob(settings.log_dir))
+
+
+# ---- what went wrong, in words that help -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`.",
+        "ValueError: To serve at least one request, 4.0 GiB KV cache is needed, which is larger than the available KV "
+        "cache memory (1.0 GiB).",
+    ],
+)
+def test_an_engine_that_ran_out_of_memory_says_what_to_lower(vllm, job, words):
+    engine = vllm(FAKE_VLLM_DIES_AT="1", FAKE_VLLM_LAST_WORDS=words)
+
+    with pytest.raises(EngineFailedError, match="lower INFERENCE_MAX_MODEL_LEN or INFERENCE_MAX_LORAS"):
+        engine.say(None, ask(), job)
+
+
+def test_an_engine_that_died_of_something_else_gives_no_such_advice(vllm, job):
+    engine = vllm(FAKE_VLLM_DIES_AT="1", FAKE_VLLM_LAST_WORDS="Segmentation fault")
+
+    with pytest.raises(EngineFailedError) as caught:
+        engine.say(None, ask(), job)
+
+    assert "ran out of memory" not in str(caught.value)
+
+
+def test_what_an_earlier_run_died_of_is_not_said_of_this_one(vllm, job, settings):
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    (settings.log_dir / "inference-engine.log").write_text("CUDA out of memory\n")
+    engine = vllm(FAKE_VLLM_DIES_AT="1")
+
+    with pytest.raises(EngineFailedError) as caught:
+        engine.say(None, ask(), job)
+
+    assert "ran out of memory" not in str(caught.value)
+
+
+def test_a_hanging_engine_is_given_up_and_the_episode_goes_on_at_the_same_turn(store, job, settings, tmp_path):
+    hanging = {"FAKE_VLLM_HANGS_AT": "4", "FAKE_VLLM_HUNG": str(tmp_path / "hung")}
+    engine = VllmEngine(
+        settings.model_copy(update={"engine_environment": hanging, "request_timeout_s": 1.5, "scoring_tokens": 0}),
+        Lease(tmp_path / "lease", "inference"),
+    )
+    turns = keys.episode_turns("lamp", keys.episode_id(job.id))
+    try:
+        with pytest.raises(EngineFailedError, match="broke off: ReadTimeout"):
+            story.run(BRIEF, job=job, store=store, engine=engine, settings=settings)
+        before, pid = store.list(turns), engine.pid
+        result = story.run(BRIEF, job=job, store=store, engine=engine, settings=settings)
+    finally:
+        engine.stop()
+
+    episode = load(store, result.key, Episode)
+    assert (len(before), pid) == (3, None), "the engine that hung is stopped"
+    assert [turn.index for turn in episode.turns] == list(range(len(episode.turns)))
+
+
+# ---- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_score_is_one_log_probability_for_each_token_after_the_first(vllm, job, adapter):
+    engine = vllm()
+
+    own, base = engine.score(adapter, [5, 6, 7, 8], job), engine.score(None, [5, 6, 7, 8], job)
+
+    assert len(own) == len(base) == 3 and own != base
+    assert all(logprob < 0 for logprob in (*own, *base))
+    assert ("loading the adapter", 0, None, "") in job.events, "it is proven first"
+
+
+# ---- several episodes at once ----------------------------------------------------------------------------------------
+
+
+class Writers:
+    """Episodes that are written at the same time, each in a thread of its own, on one engine."""
+
+    def __init__(self, engine, store, settings, folder) -> None:
+        self._parts = {"engine": engine, "store": store, "settings": settings}
+        self._folder = folder
+        self.jobs: dict[str, FakeJob] = {}
+        self.results: dict[str, EpisodeResult] = {}
+        self.errors: dict[str, BaseException] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: str, brief: EpisodeRequest) -> None:
+        work = self._folder / name
+        work.mkdir()
+        self.jobs[name] = FakeJob(work, name)
+        self._threads.append(threading.Thread(target=self._write, args=(name, brief), daemon=True))
+        self._threads[-1].start()
+
+    def _write(self, name: str, brief: EpisodeRequest) -> None:
+        try:
+            self.results[name] = story.run(brief, job=self.jobs[name], **self._parts)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.errors[name] = error
+
+    def turns(self, name: str) -> int:
+        return len(self._parts["store"].list(keys.episode_turns("lamp", keys.episode_id(name))))
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def writers(vllm, store, settings, tmp_path):
+    add_adapter(store, "lamp.r1.c8")
+    add_adapter(store, "lamp.r1.c16")
+    engine = vllm(FAKE_VLLM_TURN_S="0.1")
+    return Writers(engine, store, settings.model_copy(update={"scoring_tokens": 500}), tmp_path), engine
+
+
+VOICES = {"one": "base", "two": "lamp.r1.c8", "three": "lamp.r1.c16"}
+
+
+def test_episodes_with_several_adapters_are_written_at_once_and_each_as_if_it_were_alone(
+    writers, store, settings, tmp_path
+):
+    all_of_them, engine = writers
+    for name, adapter in VOICES.items():
+        all_of_them.start(name, BRIEF.model_copy(update={"adapter": adapter}))
+    all_of_them.join()
+
+    assert all_of_them.errors == {}
+    for name, adapter in VOICES.items():
+        job = FakeJob(tmp_path, f"{name}-alone")
+        brief = BRIEF.model_copy(update={"adapter": adapter})
+        result = story.run(brief, job=job, store=store, engine=engine, settings=settings)
+        together, alone = (load(store, key, Episode) for key in (all_of_them.results[name].key, result.key))
+        assert [turn.text for turn in together.turns] == [turn.text for turn in alone.turns]
+        assert {turn.adapter for turn in together.turns} == {None if adapter == "base" else adapter}
+
+
+def test_a_cancel_of_one_leaves_the_engine_to_the_others(writers):
+    all_of_them, engine = writers
+    for name, adapter in VOICES.items():
+        all_of_them.start(name, BRIEF.model_copy(update={"adapter": adapter}))
+    until(lambda: all(all_of_them.turns(name) for name in VOICES), "all have begun", 30)
+    pid = engine.pid
+
+    all_of_them.jobs["two"].cancel()
+    all_of_them.join()
+
+    assert isinstance(all_of_them.errors.pop("two"), JobCancelledError)
+    assert all_of_them.errors == {} and {*all_of_them.results} == {"one", "three"}
+    assert engine.pid == pid, "the same process wrote on"
+
+
+def test_whoever_waits_gets_the_device_between_turns_of_all_and_all_go_on_afterwards(writers, tmp_path):
+    all_of_them, engine = writers
+    for name, adapter in VOICES.items():
+        all_of_them.start(name, BRIEF.model_copy(update={"adapter": adapter, "words": 250}))
+    until(lambda: all(all_of_them.turns(name) for name in VOICES), "all have begun", 30)
+    pid, trainer = engine.pid, Lease(tmp_path / "lease", "trainer")
+
+    trainer.acquire(lambda note: None)
+    held_by, turns = engine.pid, {name: all_of_them.turns(name) for name in VOICES}
+    time.sleep(0.5)
+    still = {name: all_of_them.turns(name) for name in VOICES}
+    trainer.release()
+    all_of_them.join()
+
+    assert held_by is None and turns == still, "nobody writes while the trainer has the device"
+    assert all_of_them.errors == {} and len(all_of_them.results) == 3
+    assert engine.pid not in (None, pid)
+    stages = [stage for job in all_of_them.jobs.values() for stage, *_ in job.events]
+    assert "making way" in stages and "waiting for the GPU" in stages
+
+
+def test_a_cancelled_episode_does_not_wait_for_the_device_behind_another(writers, tmp_path):
+    all_of_them, _engine = writers
+    trainer = Lease(tmp_path / "lease", "trainer")
+    trainer.acquire(lambda note: None)
+    for name in ("one", "two"):
+        all_of_them.start(name, BRIEF)
+    until(lambda: any("waiting for the GPU" in str(job.events) for job in all_of_them.jobs.values()), "one waits", 20)
+    time.sleep(0.5)
+    waiting = next(name for name, job in all_of_them.jobs.items() if "waiting for the GPU" in str(job.events))
+    behind = "two" if waiting == "one" else "one"
+
+    all_of_them.jobs[behind].cancel()
+
+    until(lambda: behind in all_of_them.errors, "the cancelled one has ended", 5)
+    trainer.release()
+    all_of_them.join()
+    assert isinstance(all_of_them.errors.pop(behind), JobCancelledError)
+    assert all_of_them.errors == {} and {*all_of_them.results} == {waiting}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.inference.gate import draft, faults
+from services.inference.gate import Said, draft, faults
 from shared.report import Spoken
 
 NAMES = ("Mara Quill", "Theo Vance")
@@ -14,7 +14,7 @@ HISTORY = [
 
 
 def reasons(text: str, role: str = "guest", **more) -> list[str]:
-    return [fault.reason for fault in faults(draft(text, ended=True), role, HISTORY, NAMES, **more)]
+    return [fault.reason for fault in faults(draft(text, ended=True), role, Said(HISTORY), NAMES, **more)]
 
 
 def test_a_plain_answer_passes():
@@ -23,7 +23,7 @@ def test_a_plain_answer_passes():
 
 @pytest.mark.parametrize("text", ["", "  \n", "...", "-- !"])
 def test_an_empty_turn_is_grave(text):
-    [fault] = faults(draft(text, ended=True), "guest", HISTORY)
+    [fault] = faults(draft(text, ended=True), "guest", Said(HISTORY))
 
     assert (fault.reason, fault.grave) == ("empty", True)
 
@@ -41,7 +41,7 @@ def test_an_empty_turn_is_grave(text):
     ],
 )
 def test_a_role_that_bleeds_is_grave(text):
-    assert any(fault.grave for fault in faults(draft(text, ended=True), "guest", HISTORY, NAMES))
+    assert any(fault.grave for fault in faults(draft(text, ended=True), "guest", Said(HISTORY), NAMES))
 
 
 def test_a_name_that_is_only_spoken_of_is_no_role():
@@ -51,9 +51,9 @@ def test_a_name_that_is_only_spoken_of_is_no_role():
 def test_the_host_needs_four_words_and_a_guest_may_be_short_once_in_ten():
     history = [Spoken("guest", "A whole sentence, as it should be.")] * 9
 
-    assert faults(draft("Oh, why?", ended=True), "host", history)
-    assert not faults(draft("Yes.", ended=True), "guest", history)
-    assert faults(draft("Yes.", ended=True), "guest", [*history[1:], Spoken("guest", "No.")])
+    assert faults(draft("Oh, why?", ended=True), "host", Said(history))
+    assert not faults(draft("Yes.", ended=True), "guest", Said(history))
+    assert faults(draft("Yes.", ended=True), "guest", Said([*history[1:], Spoken("guest", "No.")]))
 
 
 def test_a_loop_within_the_turn_is_rejected():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+
 import pytest
 
 from services.inference import job as story
@@ -13,9 +16,9 @@ from shared.errors import (
     JobCancelledError,
     NotFoundError,
 )
-from shared.schemas import Episode, EpisodeRequest, EpisodeTurn
-from shared.store import load
-from tests.fakes import FakeJob, ScriptedVllmEngine
+from shared.schemas import Episode, EpisodeRequest, EpisodeTurn, PlannedChapter
+from shared.store import create_manifest, load
+from tests.fakes import DyingStore, FakeJob, MemoryStore, MortalVllmEngine, ScriptedVllmEngine
 from tests.inference.conftest import SHOW, add_adapter
 
 BRIEF = EpisodeRequest(show=SHOW.slug, guest="Theo Vance", about="bees on a roof", words=120)
@@ -138,21 +141,35 @@ def test_a_bad_turn_is_said_again_with_another_seed_and_the_reasons_are_kept(wri
 
 
 def test_the_least_bad_turn_is_kept_when_none_is_good(write, engine, settings):
-    engine.script = ["la " * 20, "So.", "", "la " * 20, "la " * 20]
+    engine.script = ["la " * 20, "So.", "", *["la " * 20] * 7]
 
     turn = write().turns[0]
 
-    assert turn.text == "So."
+    assert (turn.text, turn.attempts) == ("So.", 10)
     assert turn.rejected[-1] == "kept the least bad of these"
 
 
-def test_a_turn_that_is_never_usable_fails_the_job_and_nothing_is_invented(write, engine, store):
+def test_out_of_a_loop_the_talk_goes_on_at_the_next_beat_without_what_was_said_before(write, engine, settings):
+    plan = (PlannedChapter(title="Bees", beats=("the first hive", "the winter")), PlannedChapter(title="Honey"))
+    loop = "la " * 20
+    engine.script = [SENTENCE.format(n, n, n) for n in range(6)] + [loop] * settings.attempts
+
+    episode = write(BRIEF.model_copy(update={"words": 200, "plan": plan}))
+
+    turn = episode.turns[6]
+    assert (turn.attempts, turn.scene, episode.turns[5].scene) == (settings.attempts + 1, 1, 0)
+    stuck, freed = (ask for _, ask in engine.asked[10:12])
+    assert len(freed.prompt) < len(stuck.prompt)
+    assert "Now: the winter" in engine.renderer.decode(freed.prompt)
+
+
+def test_a_turn_that_is_never_usable_fails_the_job_and_nothing_is_invented(write, engine, store, job):
     engine.script = [SENTENCE.format(1, 2, 3), *[""] * 5]
 
     with pytest.raises(EngineFailedError, match=r"turn 1 \(guest\) failed 5 times: attempt 5: empty"):
         write()
 
-    assert len(store.list(keys.episodes("lamp"))) == 1  # the turn before it
+    assert len(store.list(keys.episode_turns("lamp", keys.episode_id(job.id)))) == 1  # the turn before it
 
 
 def test_of_several_candidates_one_in_the_middle_is_chosen(write, engine):
@@ -186,7 +203,7 @@ def test_bad_briefs_name_the_fix(write, store):
     with pytest.raises(NotFoundError, match="none yet: train one"):
         write(BRIEF.model_copy(update={"adapter": "lamp.r1.c8"}))
     with pytest.raises(BadInputError, match="shorten `about` and `facts`"):
-        write(BRIEF.model_copy(update={"facts": ("bees " * 900,)}))
+        write(BRIEF.model_copy(update={"facts": tuple(f"{n} bees " * 60 for n in range(10))}))
 
 
 def test_a_long_episode_shows_the_model_its_last_turns_only(write, engine, settings):
@@ -202,3 +219,178 @@ def test_progress_tells_words_of_the_target_and_what_was_said(write, job):
     done = [event for event in job.events if event[0] == "writing"]
     assert done[0] == ("writing", 0, 120, "words")
     assert [event[1] for event in done] == sorted(event[1] for event in done)
+
+
+# ---- kills, at any place ---------------------------------------------------------------------------------------------
+
+LONG = BRIEF.model_copy(update={"words": 2500, "facts": ("Theo keeps bees",), "candidates": 2})
+
+
+def without_lineage(episode: Episode) -> dict[str, object]:
+    return episode.model_dump(exclude={"lineage"})
+
+
+@pytest.fixture
+def short_sighted(settings):
+    """The window steps several times in an episode of 2,500 words."""
+    return settings.model_copy(update={"max_model_len": 6000})
+
+
+@pytest.fixture
+def uninterrupted(renderer, short_sighted, tmp_path) -> Episode:
+    """The long episode of job-1, as it becomes when nobody disturbs it."""
+    store = MemoryStore()
+    create_manifest(store, keys.show(SHOW.slug), SHOW)
+    engine = ScriptedVllmEngine(renderer)
+    result = story.run(LONG, job=FakeJob(tmp_path), store=store, engine=engine, settings=short_sighted)
+    episode = load(store, result.key, Episode)
+    assert len(episode.plan) > 1, "it is planned"
+    assert len({turn.summary for turn in episode.turns}) > 3, "the window steps, and what is gone is summed up"
+    assert len({turn.scene for turn in episode.turns}) > 1, "chapters begin"
+    return episode
+
+
+def test_killed_before_each_change_of_the_store_the_episode_becomes_the_same(
+    renderer, short_sighted, tmp_path, uninterrupted
+):
+    store = DyingStore()
+    store.objects[keys.show(SHOW.slug)] = SHOW.model_dump_json().encode()
+    kills = 0
+    while True:
+        store.changes_left = 1
+        engine = ScriptedVllmEngine(renderer)
+        try:
+            result = story.run(LONG, job=FakeJob(tmp_path), store=store, engine=engine, settings=short_sighted)
+            break
+        except KeyboardInterrupt:
+            kills += 1
+            assert len(engine.asked) <= 2, "no turn is written twice but the one that was not stored"
+
+    assert without_lineage(load(store, result.key, Episode)) == without_lineage(uninterrupted)
+    assert kills >= len(uninterrupted.turns) + 1
+
+
+def test_killed_in_any_request_to_the_engine_the_episode_becomes_the_same(
+    store, renderer, short_sighted, tmp_path, uninterrupted
+):
+    for lives in itertools.count():
+        engine = MortalVllmEngine(renderer, requests=4 + lives % 5)  # planning alone takes three
+        try:
+            result = story.run(LONG, job=FakeJob(tmp_path), store=store, engine=engine, settings=short_sighted)
+            break
+        except KeyboardInterrupt:
+            assert lives < 500
+
+    assert without_lineage(load(store, result.key, Episode)) == without_lineage(uninterrupted)
+    assert lives > 10
+
+
+def test_killed_between_plan_and_commission_nothing_is_stored_and_the_plan_comes_out_alike(
+    store, renderer, short_sighted, tmp_path, uninterrupted
+):
+    before = dict(store.objects)
+    for requests in (0, 1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            story.run(
+                LONG, job=FakeJob(tmp_path), store=store, engine=MortalVllmEngine(renderer, requests=requests),
+                settings=short_sighted,
+            )  # fmt: skip
+        assert store.objects == before
+
+    result = story.run(
+        LONG, job=FakeJob(tmp_path), store=store, engine=ScriptedVllmEngine(renderer), settings=short_sighted
+    )
+    assert load(store, result.key, Episode).plan == uninterrupted.plan
+
+
+def test_what_was_settled_is_gone_once_the_episode_is_there(write, store, job):
+    episode = write()
+
+    assert not store.exists(keys.commission(SHOW.slug, episode.id))
+    assert [key for key in store.list(keys.episodes(SHOW.slug)) if "/turns/" not in key] == [
+        keys.episode(SHOW.slug, episode.id)
+    ]
+
+
+def test_a_worker_that_died_between_the_episode_and_the_end_leaves_a_finished_one(store, renderer, settings, tmp_path):
+    dying = DyingStore(store.objects)
+    key = keys.episode(SHOW.slug, keys.episode_id("job-1"))
+    while not dying.exists(key):
+        dying.changes_left = 1
+        with pytest.raises(KeyboardInterrupt):
+            story.run(BRIEF, job=FakeJob(tmp_path), store=dying, engine=ScriptedVllmEngine(renderer), settings=settings)
+    again = MemoryStore(dying.objects)
+
+    result = story.run(
+        BRIEF, job=FakeJob(tmp_path), store=again, engine=ScriptedVllmEngine(renderer), settings=settings
+    )
+
+    assert (result.key, result.words) == (key, load(again, key, Episode).report.words)
+    assert not again.exists(keys.commission(SHOW.slug, result.episode)), "what was settled is swept up"
+
+
+def test_two_workers_on_one_episode_write_one(store, renderer, short_sighted, tmp_path, uninterrupted):
+    results = []
+
+    def work(name: str) -> None:
+        work_dir = tmp_path / name
+        work_dir.mkdir()
+        engine = ScriptedVllmEngine(renderer)
+        results.append(story.run(LONG, job=FakeJob(work_dir), store=store, engine=engine, settings=short_sighted))
+
+    workers = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert results[0] == results[1]
+    assert without_lineage(load(store, results[0].key, Episode)) == without_lineage(uninterrupted)
+    assert not store.exists(keys.commission(SHOW.slug, uninterrupted.id))
+
+
+# ---- seeds -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_brief_and_seed_give_the_same_turns_under_another_job_and_another_seed_gives_others(
+    write, renderer, tmp_path
+):
+    brief = LONG.model_copy(update={"words": 700})
+
+    one, two, other = (
+        write(order, job=FakeJob(tmp_path, name), engine=ScriptedVllmEngine(renderer))
+        for name, order in (("j1", brief), ("j2", brief), ("j3", brief.model_copy(update={"seed": 43})))
+    )
+
+    assert (one.turns, one.plan) == (two.turns, two.plan) and one.id != two.id
+    assert not {turn.text for turn in one.turns} & {turn.text for turn in other.turns}
+    assert not {chapter.title for chapter in one.plan} & {chapter.title for chapter in other.plan}
+
+
+def test_without_chance_candidates_would_be_alike_so_one_is_asked_for(write, engine):
+    write(BRIEF.model_copy(update={"temperature": 0, "candidates": 4}))
+
+    assert {ask.n for _, ask in engine.asked if ask.temperature == 0} == {1}
+
+
+# ---- what does not fit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "length"),
+    [
+        ({}, 400),
+        ({"words": 2000}, 400),
+        ({"facts": tuple(f"{n} bees " * 60 for n in range(8))}, 4096),
+        ({"write": "questions"}, 400),
+    ],
+)
+def test_a_context_that_is_too_small_is_refused_before_anything_is_stored_or_asked(
+    write, store, engine, settings, changes, length
+):
+    before = dict(store.objects)
+
+    with pytest.raises(BadInputError, match="INFERENCE_MAX_MODEL_LEN"):
+        write(BRIEF.model_copy(update=changes), settings=settings.model_copy(update={"max_model_len": length}))
+
+    assert (engine.asked, engine.asides, store.objects) == ([], [], before)

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
 from shared.errors import BadAudioError, StoreUnavailableError
+from shared.schemas import WritingEstimate
 from shared.service import JobRoute, Readiness, job_service
 from shared.settings import ServiceSettings
 from shared.tokens import Role, TokenBook, new_token
@@ -216,3 +217,66 @@ def test_readiness_follows_the_store_down_and_up_again():
     store.away = False
     readiness.check_again()
     readiness.demand()
+
+
+# ---- what an order leaves open ---------------------------------------------------------------------------------------
+
+
+class Settling:
+    """Settles an open order by what is usual at that time."""
+
+    usual, asked = 5, 0
+
+    def settle(self, order: Order) -> Order:
+        return order if order.words != 3 else order.model_copy(update={"words": self.usual})
+
+    def estimate(self, order: Order) -> WritingEstimate:
+        self.asked += 1
+        if order.words == 77:
+            raise StoreUnavailableError("the object store does not answer; start it with `make up`")
+        return WritingEstimate(adapter="base", words=order.words, minutes=1.0, tokens=9)
+
+
+@pytest.fixture
+def settling(tmp_path: Path) -> Iterator[tuple[TestClient, dict, Settling]]:
+    settings = ServiceSettings(
+        state_dir=tmp_path / "state", work_dir=tmp_path / "work", tokens_file=tmp_path / "tokens.json"
+    )
+    secret, token = new_token("ed", "editor", None)
+    TokenBook(settings.tokens_file).add(token)
+    rules = Settling()
+    route = JobRoute("/v1/episodes", "write", Order, write, settle=rules.settle, estimate=rules.estimate)
+    with TestClient(job_service("toy", settings, MemoryStore(), [route])) as client:
+        _until(lambda: client.get("/health/ready").status_code == 200)
+        yield client, {"Authorization": f"Bearer {secret}"}, rules
+
+
+def test_what_an_order_leaves_open_is_settled_once_when_it_is_queued(settling):
+    client, headers, _ = settling
+
+    reply = client.post("/v1/episodes", json={}, headers=headers)
+
+    assert reply.json()["estimate"]["words"] == 5
+    assert ended(client, headers, reply.json()["id"])["result"]["words"] == 5
+
+
+def test_an_open_order_sent_again_is_the_same_job_although_it_would_be_settled_otherwise_now(settling):
+    client, headers, rules = settling
+    again = {**headers, "Idempotency-Key": "order-0002"}
+    first = client.post("/v1/episodes", json={}, headers=again)
+    rules.usual = 6
+
+    second = client.post("/v1/episodes", json={}, headers=again)
+    named = client.post("/v1/episodes", json={"words": 6}, headers=again)
+
+    assert (first.json()["id"], second.status_code, named.status_code) == (second.json()["id"], 202, 409)
+    assert ended(client, headers, "order-0002")["result"]["words"] == 5
+
+
+def test_an_order_that_cannot_be_estimated_is_not_queued(settling):
+    client, headers, _ = settling
+
+    reply = client.post("/v1/episodes", json={"words": 77}, headers=headers)
+
+    assert reply.status_code == 503
+    assert client.get("/v1/jobs", headers=headers).json() == []

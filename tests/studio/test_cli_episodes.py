@@ -35,7 +35,8 @@ def test_the_brief_says_who_the_guest_is_and_where_the_consent_lies(desk: Desk, 
     as_json(desk.diary("episodes", "write", "lamp", *options, "--json"))
 
     sent = crew.asked[-1][1][0].model_dump(mode="json", exclude_defaults=True)
-    assert sent == {"show": "lamp", "guest": "Ann Ash", "guest_is": "consented", "consent": "letter 7 of May"}
+    told = {"guest": "Ann Ash", "guest_is": "consented", "consent": "letter 7 of May"}
+    assert sent == {"show": "lamp", **told, "adapter": "lamp.r1.c4"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,165 @@
+"""`diary episodes plan`, `questions`, `revise`, `extend`: before an AI episode is written, and after."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.studio.terminal import Json, NoWait, Slug, carry_out, errors, get, order, save, studio
+from shared.errors import BadInputError, NotFoundError
+from shared.schemas import EpisodeOptions
+
+Guest = Annotated[str | None, typer.Option(help="Name of the guest.")]
+About = Annotated[str, typer.Option(help="Topics.")]
+Tone = Annotated[str, typer.Option(help="How they are to talk, such as 'dry and curious'.")]
+Fact = Annotated[
+    list[str] | None, typer.Option(help="What is true of the guest, beside the fact sheet; may be repeated.")
+]
+Words = Annotated[int | None, typer.Option(help="Length; without it and --minutes the show's usual one.")]
+Minutes = Annotated[float | None, typer.Option(help="Length instead of words, at the show's pace.")]
+Adapter = Annotated[str | None, typer.Option(help="Adapter name, best, or base; best when left out.")]
+Brief = Annotated[
+    Path | None, typer.Option(help="A brief in a JSON file, as `diary episodes plan` writes it; options come on top.")
+]
+To = Annotated[Path | None, typer.Option("--out", help="A file to write; stdout when left out.")]
+Episode = Annotated[str, typer.Argument(help="The episode's id, as `diary episodes list` shows it.")]
+
+
+def brief_of(show: str, file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    """The request for an episode: what the file says, and on top of it every option that was given.
+
+    raises   BadInputError if there is no guest, or the file is no brief; NotFoundError if it is not there
+    """
+    given = {name: value for name, value in options.items() if value not in (None, "", ())}
+    request = {**_read(file), **given, "show": show}
+    if given.keys() & {"words", "minutes"}:
+        request = {name: value for name, value in request.items() if name in given or name not in ("words", "minutes")}
+    if "guest" not in request:
+        raise BadInputError("who is the guest? name one with --guest, or a brief with --brief")
+    return request
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    if not file.is_file():
+        raise NotFoundError(
+            f"{file} is no file; write a brief with `diary episodes plan SHOW --guest NAME --out {file}`"
+        )
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInputError(f"{file} is not JSON ({error}); write it anew with `diary episodes plan`") from error
+    if not isinstance(found, dict):
+        raise BadInputError(f"{file} holds no brief; write one with `diary episodes plan`")
+    if strangers := sorted(found.keys() - EpisodeOptions.model_fields.keys() - {"show", "schema_version"}):
+        raise BadInputError(f"{file}: a brief has no {strangers[0][:40]!r}; see `diary episodes plan`")
+    return found
+
+
+def plan(
+    show: Slug,
+    guest: Guest = None,
+    about: About = "",
+    tone: Tone = "",
+    fact: Fact = None,
+    words: Words = None,
+    minutes: Minutes = None,
+    adapter: Adapter = None,
+    brief: Brief = None,
+    to: To = None,
+) -> None:
+    """Plan the chapters of an episode: a brief to look over, change, and write with `diary episodes write --brief`."""
+    options = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "words": words}
+    request = brief_of(show, brief, {**options, "minutes": minutes, "adapter": adapter, "review_plan": True})
+    done = carry_out("/v1/episodes", request)
+    save((json.dumps(done["brief"], ensure_ascii=False, indent=1) + "\n").encode(), to)
+    if to is not None:
+        errors.print(f"change what you like, then: diary episodes write {show} --brief {to}", highlight=False)
+
+
+def questions(
+    show: Slug,
+    guest: Guest = None,
+    about: About = "",
+    tone: Tone = "",
+    fact: Fact = None,
+    words: Words = None,
+    minutes: Minutes = None,
+    adapter: Adapter = None,
+    brief: Brief = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Write the host's half of an interview that you will hold: questions, follow-ups and a time plan, in Markdown."""
+    options = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "words": words}
+    request = brief_of(show, brief, {**options, "minutes": minutes, "adapter": adapter, "write": "questions"})
+    done = carry_out("/v1/episodes", request)
+    if as_json:
+        get(f"/v1/shows/{show}/questions/{done['episode']}", as_json)
+    else:
+        export_questions(show, done["episode"], to)
+
+
+def revise(
+    show: Slug,
+    episode: Episode,
+    turn: Annotated[list[int] | None, typer.Option(help="A turn to replace, from 0; one --text for each.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="What that turn says instead.")] = None,
+    again: Annotated[str | None, typer.Option(help="Turns to write again: 4, or 4-6.")] = None,
+    rest: Annotated[str, typer.Option(help="What follows the changed turns: keep, or rewrite.")] = "keep",
+    seed: Annotated[int | None, typer.Option(help="Of what is written; each gives other words.")] = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Change turns of an episode. The result is an episode of its own; the other one stays as it is."""
+    if len(turn or ()) != len(text or ()):
+        raise BadInputError("give one --text for each --turn, in the same order")
+    replace = [{"index": index, "text": said} for index, said in zip(turn or (), text or (), strict=True)]
+    request = {"show": show, "episode": episode, "replace": replace, "rest": rest, "seed": seed}
+    order("/v1/episode-revisions", {**request, "regenerate": _range(again)}, as_json=as_json, no_wait=no_wait)
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    """`4` or `4-6`. raises BadInputError"""
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise BadInputError(f"{text[:40]!r} names no turns; write 4, or 4-6")
+    return int(first), int(last if dash else first)
+
+
+def extend(
+    show: Slug,
+    episode: Episode,
+    words: Annotated[int | None, typer.Option(help="How long the whole is to be.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="The same, at the show's pace.")] = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Go on where an episode said goodbye: a sample becomes a whole episode. The sample stays as it is."""
+    request = {"show": show, "episode": episode, "words": words, "minutes": minutes}
+    order("/v1/episode-revisions", request, as_json=as_json, no_wait=no_wait)
+
+
+def export_questions(
+    show: Slug,
+    sheet: Annotated[str, typer.Argument(help="The sheet's id, as `diary questions list` shows it.")],
+    to: To = None,
+) -> None:
+    """Write a sheet of questions as Markdown, with room for the answers."""
+    with studio() as client:
+        save(client.call("GET", f"/v1/shows/{show}/questions/{sheet}/export").content, to)
+
+
+def add_to(episodes: typer.Typer, sheets: typer.Typer) -> None:
+    """Put these commands where people look for them."""
+    episodes.command("plan")(plan)
+    episodes.command("questions")(questions)
+    episodes.command("revise")(revise)
+    episodes.command("extend")(extend)
+    sheets.command("export")(export_questions)
