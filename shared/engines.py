@@ -93,6 +93,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: int | None = None
         self._guard = threading.RLock()
+        self._counting = threading.Lock()
         self._busy = 0
         self._last_use = time.monotonic()
         self._janitor: threading.Thread | None = None
@@ -114,27 +115,44 @@ class EngineProcess:
     @contextmanager
     def working(self, job: Watch) -> Iterator[None]:
         """Have the engine running for a piece of work; on any error but ours-to-explain ones it is stopped."""
-        with self._guard:
+        with self._guarded(job), self._counting:
             self._busy += 1
         try:
-            with self._guard:
+            with self._guarded(job):
                 if not self.alive:
                     self._start(job)
             yield
         except (errors.BadInputError, errors.EngineRefusedError):
             raise
         except errors.JobCancelledError:
-            with self._guard:
-                if self._busy == 1:  # others may be in the middle of their work
-                    self.stop()
+            self._stop_if_alone()
             raise
         except BaseException:
             self.stop()
             raise
         finally:
-            with self._guard:
+            with self._counting:
                 self._busy -= 1
                 self._last_use = time.monotonic()
+
+    @contextmanager
+    def _guarded(self, job: Watch) -> Iterator[None]:
+        """Whoever starts the engine holds the guard while it waits for the device: others can be cancelled then."""
+        while not self._guard.acquire(timeout=POLL_S):
+            job.check()
+        try:
+            yield
+        finally:
+            self._guard.release()
+
+    def _stop_if_alone(self) -> None:
+        """Others may be in the middle of their work, or starting the engine."""
+        if self._guard.acquire(blocking=False):
+            try:
+                if self._busy == 1:
+                    self.stop()
+            finally:
+                self._guard.release()
 
     def stop(self) -> None:
         """End the process group and give the device back; safe to repeat."""

@@ -43,6 +43,7 @@ ALLOWED = {  # and /health while it starts
     ("POST", "/v1/completions"),
 }
 CONNECT_S = 5.0
+DYING_S = 3.0
 LOG_TAIL_BYTES = 20_000
 LESS_MEMORY = (
     "it ran out of memory: lower INFERENCE_MAX_MODEL_LEN or INFERENCE_MAX_LORAS, or leave it more of the GPU "
@@ -133,11 +134,20 @@ class VllmServer(ServerEngine):
     def died(self) -> EngineFailedError:
         return self._death()
 
-    def _death(self) -> EngineFailedError:
-        """What is known of why. The engine's last words are read for what an operator can change."""
-        death = super()._death()
+    def is_dying(self) -> bool:
+        """Whether it ends within a moment: a connection breaks before its process is gone."""
+        until = time.monotonic() + DYING_S
+        while self.alive and time.monotonic() < until:
+            time.sleep(POLL_S / 4)
+        return not self.alive
+
+    def explained(self, failure: EngineFailedError) -> EngineFailedError:
+        """With what an operator can change, where the engine's last words tell."""
         advice = advice_on(_tail(self._log_file, self._log_starts_at))
-        return EngineFailedError(f"{death}; {advice}") if advice else death
+        return EngineFailedError(f"{failure}; {advice}") if advice else failure
+
+    def _death(self) -> EngineFailedError:
+        return self.explained(super()._death())
 
 
 class VllmEngine:
@@ -314,7 +324,8 @@ class VllmEngine:
             self._proof = None
             raise EngineFailedError(f"the engine has no model {body['model']} any more; it is loaded again")
         if answer.status_code >= 500:
-            raise EngineFailedError(f"the engine failed ({answer.status_code}): {answer.text[:300]}")
+            failure = EngineFailedError(f"the engine failed ({answer.status_code}): {answer.text[:300]}")
+            raise self._child.explained(failure) if self._child else failure
         if answer.status_code != 200:
             raise EngineRefusedError(f"the engine refused a turn ({answer.status_code}): {answer.text[:300]}")
         return answer.json()
@@ -331,7 +342,8 @@ class VllmEngine:
             return asyncio.run(self._exchange(method, path, body, job))
         except httpx.HTTPError as error:
             self._proof = None
-            if self._child and not self._child.alive:
+            hangs = isinstance(error, httpx.TimeoutException)
+            if self._child and not hangs and self._child.is_dying():
                 raise self._child.died() from error
             raise EngineFailedError(f"the engine at {self._url} broke off: {type(error).__name__} {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from shared import keys
 from shared.schemas import Blob, ExcludedSpan, HostMethod, Recording, Role, Speaker, Transcript, Turn
@@ -20,7 +21,7 @@ SPOKEN: tuple[tuple[str, str], ...] = (("host", OPENING), ("guest", ANSWER), ("h
 
 
 def transcript_of(
-    said: Sequence[tuple[str, str]], recording: str = "rec1", excluded: tuple[ExcludedSpan, ...] = (), **more: object
+    said: Sequence[tuple[str, str]], recording: str = "rec1", excluded: tuple[ExcludedSpan, ...] = (), **more: Any
 ) -> Transcript:
     """Turns of ten seconds each, one after the other."""
     turns = tuple(
@@ -43,7 +44,7 @@ def transcript_of(
     )
 
 
-def add_talk(store: MemoryStore, recording: str, said: Sequence[tuple[str, str]] = SPOKEN, **more: object) -> None:
+def add_talk(store: MemoryStore, recording: str, said: Sequence[tuple[str, str]] = SPOKEN, **more: Any) -> None:
     create_manifest(store, keys.transcript(SHOW.slug, recording, "t1"), transcript_of(said, recording, **more))
     point(store, keys.transcript_head(SHOW.slug, recording), b"t1")
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.inference.gate import Said, draft, faults
+from services.inference.gate import LOOP_WEIGHT, Said, before_loop, draft, faults, has_markers, loops
+from shared.repetition import words_of
 from shared.report import Spoken
 
 NAMES = ("Mara Quill", "Theo Vance")
@@ -88,3 +89,58 @@ def test_an_unfinished_sentence_is_cut_off():
     assert (cut.text, cut.closed) == ("They laughed at first.", True)
     assert draft("They laughed at first and then they", ended=False).closed is False
     assert draft('He said "stop." And', ended=False).text == 'He said "stop."'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mara Quill, the host, asks; Theo Vance, the guest, answers.",
+        "Well. This is the middle of the episode, is it not?",
+        "Fact: Theo keeps bees on a roof.",
+        "I do. Chapters: Bees; Honey; Neighbours.",
+        "Now: the first hive and the winter after it.",
+        "So far: we talked about the roof.",
+    ],
+)
+def test_reading_out_the_instructions_is_grave(text):
+    found = [fault for fault in faults(draft(text, ended=True), "guest", Said(), NAMES) if fault.grave]
+
+    assert "reads out its instructions" in [fault.reason for fault in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The fact is that I was afraid of them, and so far nobody knew.",
+        "What it is about I never asked, and now I am the host of bees myself.",
+        "It was the end of the episode for me, so to say; they flew away.",
+    ],
+)
+def test_words_of_the_header_in_a_sentence_are_no_instructions(text):
+    assert reasons(text) == []
+
+
+def test_names_that_look_like_patterns_are_taken_by_the_letter():
+    names = ("Mara (.*) Quill", "Theo [/INST] Vance+")
+
+    assert has_markers("Vance+: They laughed.", names) and has_markers("(.*): They laughed.", names) is False
+    assert not has_markers("They laughed at first.", names)
+
+
+def test_the_talk_going_round_in_circles_is_rejected_although_no_turn_repeats_another():
+    said = Said([Spoken("guest", " ".join(f"w{n} w{n + 1} w{n + 2} then" for n in range(0, 40)))])
+    rounds = " ".join(f"w{n} w{n + 1} w{n + 2} then" for n in range(0, 12))
+
+    assert [fault.weight for fault in loops(words_of(rounds), said)] == [LOOP_WEIGHT]
+
+
+def test_a_turn_is_cut_before_the_sentence_with_which_it_begins_to_loop():
+    good = "They laughed at first. Then they came for honey."
+    text = f"{good} They laughed at first and then they laughed at first and then they laughed at first."
+
+    cut = before_loop(draft(text, ended=True), Said())
+
+    assert (cut.text, cut.closed) == (good, True)
+    assert before_loop(draft(good, ended=True), Said()).text == good
+    whole = "la la la la la la la la la la la."
+    assert before_loop(draft(whole, ended=True), Said()).text == whole, "nothing sound is left: the gate says so"

@@ -32,3 +32,21 @@ def test_the_window_starts_with_the_host_and_fits_unless_one_exchange_alone_does
 def test_one_turn_that_is_too_long_is_still_seen():
     assert first_seen([1000], 400) == 0
     assert first_seen([10, 10, 1000], 400) == 2
+
+
+def test_with_a_new_chapter_the_window_steps_too_if_it_is_more_than_half_full():
+    assert first_seen([TURN] * 6, 400, new_chapters=[6]) > 0
+    assert first_seen([TURN] * 6, 400) == 0
+    assert first_seen([TURN] * 3, 400, new_chapters=[2]) == 0, "there is little to drop"
+
+
+@pytest.mark.parametrize("chapters", [(), (4,), (4, 10, 16), tuple(range(2, 40, 2))])
+def test_the_window_never_goes_back_and_begins_with_the_host(chapters):
+    starts = [first_seen([TURN] * count, 400, [at for at in chapters if at <= count]) for count in range(40)]
+
+    assert starts == sorted(starts)
+    assert all(start % 2 == 0 for start in starts)
+
+
+def test_after_an_answer_that_is_too_long_the_talk_goes_on_without_it():
+    assert first_seen([10, 1000], 400) == 2
