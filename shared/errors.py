@@ -96,6 +96,12 @@ class EngineFailedError(DiaryError):
     retryable = True
 
 
+class NothingUsableError(EngineFailedError):
+    """The engine answers, and nothing that it says can be used; asked the same again, it says the same."""
+
+    retryable = False
+
+
 class OutOfMemoryError(DiaryError):
     """The device's memory does not hold the work as it is set up; with leaner settings it may."""
 

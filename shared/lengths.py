@@ -8,7 +8,7 @@ from statistics import median
 
 from shared import transcripts
 from shared.repetition import words_of
-from shared.schemas import Transcript
+from shared.schemas import MOST_WORDS_A_MINUTE, Transcript
 from shared.store import Store
 
 USUAL_WORDS, USUAL_WORDS_PER_MINUTE = 400, 150.0  # of a show that has nothing to go by
@@ -34,8 +34,9 @@ def target_words(minutes: float | None, real: Sequence[Length]) -> int:
 
 
 def words_per_minute(real: Sequence[Length]) -> float:
+    """The median pace, no faster than anybody talks: times of a published transcript may be wrong."""
     paces = [length.words / length.minutes for length in real if length.minutes]
-    return median(paces) if paces else USUAL_WORDS_PER_MINUTE
+    return min(median(paces), MOST_WORDS_A_MINUTE) if paces else USUAL_WORDS_PER_MINUTE
 
 
 def sample(store: Store, show: str) -> list[Transcript]:

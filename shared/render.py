@@ -229,6 +229,7 @@ def header(
 
 HEADER_WORDS = re.compile(
     r"\b(?:the host, asks|the guest, answers|this is the (?:beginning|middle|end) of the episode)\b"
+    r"|\ban earlier episode began:|\bfor example, [^:]{1,80} asks:|\ba guest answers:|\basks one thing at a time\b"
     r"|(?:^|[.!?\n]\s*)(?:about|facts?|tone|chapters|so far|now): ",
     re.IGNORECASE,
 )

@@ -762,13 +762,14 @@ GuestIs = Literal["invented", "consented", "real_without_consent"]
 MOST_WORDS_A_MINUTE = 400
 
 
+LONGEST_TITLE = 80
 Beat = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=160)]
 
 
 class PlannedChapter(Record):
     """A part of an episode that is to be written: what it is about, and what is talked about in it, in order."""
 
-    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TITLE)]
     beats: tuple[Beat, ...] = Field(default=(), max_length=12)
     words: int | None = Field(default=None, ge=20, le=50_000, description="unset: an equal share of what is left")
 
@@ -780,9 +781,11 @@ class EpisodeOptions(Record):
     """
 
     guest: ShortText
-    about: str = Field(default="", max_length=2000)
-    tone: str = Field(default="", max_length=300, description="how the two are to talk, such as `dry and curious`")
-    facts: tuple[Annotated[str, StringConstraints(max_length=600)], ...] = Field(
+    about: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    tone: Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)] = Field(
+        default="", description="how the two are to talk, such as `dry and curious`"
+    )
+    facts: tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)], ...] = Field(
         default=(), max_length=200, description="what is true of the guest; beside the fact sheet, if there is one"
     )
     plan: tuple[PlannedChapter, ...] = Field(
@@ -799,7 +802,7 @@ class EpisodeOptions(Record):
         default=None, ge=20, le=50_000, description="unset, and no minutes: as long as the show's real episodes are"
     )
     minutes: float | None = Field(
-        default=None, gt=0, le=330, description="instead of words: at the pace of the show's real episodes"
+        default=None, ge=0.1, le=330, description="instead of words: at the pace of the show's real episodes"
     )
     seed: int = 42
     candidates: int = Field(default=1, ge=1, le=8)
@@ -835,6 +838,7 @@ class EpisodeTurn(Record):
     """One turn as it was written. What follows from those before it is kept, so that a repeat goes on alike.
 
     scene     the beat of the plan that the prompt began with, counted through all chapters
+    summed_turns   how many turns, from the first, the summary tells of
     fresh     written to get out of a loop: from here on, what was said before this exchange is not shown to the model
     summary   what the prompt said of the turns that it left out
     computed_prompt_tokens   that the engine had not read before, over all attempts
@@ -856,6 +860,7 @@ class EpisodeTurn(Record):
     scene: int = 0
     fresh: bool = False
     summary: str = ""
+    summed_turns: int = 0
     computed_prompt_tokens: int = 0
     written_by: str | None = Field(default=None, description="the person who wrote it instead of a model")
 
@@ -888,6 +893,7 @@ class Commission(Record):
     ends_with_given: bool = False
     revises: str | None = None
     changes: str = Field(default="", description="of a revision: what was asked for, in words")
+    source_withdrawn: tuple[str, ...] = Field(default=(), description="of the episode that is revised")
 
 
 class PlannedQuestion(Record):
@@ -944,13 +950,15 @@ class RevisionRequest(Record):
     regenerate: tuple[int, int] | None = None
     rest: Literal["keep", "rewrite"] = "keep"
     words: int | None = Field(default=None, ge=20, le=50_000)
-    minutes: float | None = Field(default=None, gt=0, le=330)
-    seed: int | None = Field(default=None, description="of what is written; unset: the episode's, moved on by one")
+    minutes: float | None = Field(default=None, ge=0.1, le=330)
+    seed: int | None = Field(default=None, description="of what is written; unset: another one for each order")
 
     @model_validator(mode="after")
     def _something_to_do(self) -> RevisionRequest:
         if self.regenerate and not 0 <= self.regenerate[0] <= self.regenerate[1]:
             raise ValueError("`regenerate` is the first and the last turn to write again, such as [4, 6]")
+        if len({one.index for one in self.replace}) < len(self.replace):
+            raise ValueError("a turn is replaced twice; give each turn's words once")
         longer = self.words is not None or self.minutes is not None
         if not (self.replace or self.regenerate or longer):
             raise ValueError("nothing to do: name turns to `replace` or to `regenerate`, or a new length")

@@ -823,17 +823,22 @@ class ScriptedTrainingEngine:
 TINY_BASE: dict[str, Any] = {"folder": Path("base"), "name": "tests/tiny", "revision": "r" * 64, "context": 2048}
 
 
+Line = str | BaseException | list[tuple[str, float]]
+
+
 class ScriptedVllmEngine:
     """An Engine that says the next line of a script; an exception in it is raised, once. Then it makes up sentences.
+
+    A line may be a list: candidates with their log-probabilities.
 
     asked, asides   what was asked of it: turns, and all else (plans, summaries), which no script holds
     before, after   called with the number of the request for a turn, from 0, around each
     expects         log-probability of the token at a place of a prompt, by an adapter
     """
 
-    def __init__(self, renderer: Renderer, script: Sequence[str | BaseException] = ()) -> None:
+    def __init__(self, renderer: Renderer, script: Sequence[Line] = ()) -> None:
         self.renderer = renderer
-        self.script: list[str | BaseException] = list(script)
+        self.script: list[Line] = list(script)
         self.asked: list[tuple[str | None, Ask]] = []
         self.asides: list[Ask] = []
         self.scored: list[tuple[str | None, tuple[int, ...]]] = []
@@ -865,6 +870,8 @@ class ScriptedVllmEngine:
         if isinstance(line, BaseException):
             raise line
         self.after(request)
+        if isinstance(line, list):
+            return [Candidate(text=text, tokens=len(text.split()), ended=True, logprob=odds) for text, odds in line]
         return [Candidate(text=line, tokens=len(line.split()), ended=True, logprob=-1.0) for _ in range(ask.n)]
 
     def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]:

@@ -78,7 +78,8 @@ def _demand_base(adapter: Adapter, base: Base) -> None:
     if not _is_of(adapter, base):
         raise EngineRefusedError(
             f"{adapter.name} was trained on {adapter.base_model} ({adapter.base_revision[:12]}), but this service runs "
-            f"{base.name} ({base.revision[:12]}); train again, or run the service with the adapter's base model"
+            f"{base.name} ({base.revision[:12]}); train again, name another adapter, or run the "
+            "service with the adapter's base model"
         )
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.inference import talk
+from services.inference.means import Means
 from services.inference.talk import Conversation
 from shared import keys, recordings, transcripts
 from shared.corrections import left_out_of
-from shared.errors import ArtifactMissingError
+from shared.errors import ArtifactMissingError, BadInputError
 from shared.guests import fact_sheet
 from shared.lengths import length_of, sample, target_words
+from shared.report import LENGTH_TOLERANCE
 from shared.schemas import Commission, EpisodeRequest, EpisodeTurn, Transcript, TurnLengths
 from shared.store import Store, create_manifest, load
 
@@ -43,29 +45,37 @@ def settled(
     episode_id: str,
     adapter: str,
     turns: Sequence[EpisodeTurn],
-    store: Store,
-    count: Callable[[str], int],
-    room: int,
+    means: Means,
 ) -> Commission:
     """All but the plan, from the brief, the guest's fact sheet and the show's real episodes.
 
     adapter   name of the one that writes, or `base`
     turns     that are stored already, of an episode that an earlier version began
-    count     tokens of a text
-    room      tokens that the facts of the sheet may take together: of a long sheet, the first ones are used
     """
+    store, count = means.store, means.engine.renderer.count
     real = sample(store, request.show)
     begun = turns[0].target_words if turns else None
     words = begun or request.words or target_words(request.minutes, [length_of(transcript) for transcript in real])
+    demand_reachable(request, words)
     talks = [_conversation(store, request.show, transcript) for transcript in real]
     return Commission(
         episode=episode_id,
         brief=request.model_copy(update={"words": words, "adapter": adapter}),
-        facts=tuple(dict.fromkeys((*request.facts, *known_of(store, request, count, room)))),
-        openings_of=talk.with_openings(talks),
-        excerpts_of=talk.with_excerpts(talks) if adapter == "base" else (),
+        facts=tuple(dict.fromkeys((*request.facts, *known_of(store, request, count, means.room_for_facts)))),
+        openings_of=talk.with_openings(talks) if request.write == "episode" else (),
+        excerpts_of=talk.with_excerpts(talks) if adapter == "base" and request.write == "episode" else (),
         lengths=TurnLengths() if begun else talk.turn_lengths(talks),
     )
+
+
+def demand_reachable(request: EpisodeRequest, words: int) -> None:
+    """raises BadInputError where chapters with lengths of their own are longer than the whole"""
+    named = sum(chapter.words or 0 for chapter in request.plan)
+    if named > (1 + LENGTH_TOLERANCE) * words:
+        raise BadInputError(
+            f"the plan's chapters have {named:,} words, and the episode is to have {words:,}; give the chapters fewer, "
+            "leave their `words` out, or make the episode longer"
+        )
 
 
 def known_of(store: Store, request: EpisodeRequest, count: Callable[[str], int], room: int) -> Iterator[str]:

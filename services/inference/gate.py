@@ -14,10 +14,12 @@ from shared.repetition import WINDOW_WORDS, repetition, words_of
 from shared.report import Spoken
 
 MIN_WORDS = 4
+STUMP_WORDS = 8  # before a loop; stumps kept one after the other make an episode of "You smile." and "She smiles."
 SHORT_LIMIT = 0.1  # share of the guest's turns that may be shorter
 IN_TURN_LIMIT = 0.3  # share of repeated word 3-grams within the turn
 HISTORY_LIMIT = 0.3  # share of the turn's word 4-grams that were said before
 RECITAL_WEIGHT = 3  # somebody else's words, but sound ones
+STUMP_WEIGHT = 2  # what is left of a turn before its loop
 LOOP_WEIGHT = 4  # a loop feeds on itself: worse than a turn that is short and breaks off
 WINDOW_LIMIT = 0.2  # rep-4 of the last 200 words, with the turn
 COPIED_WORDS = 12  # a span this long from an earlier turn is a copy
@@ -26,6 +28,7 @@ MARKER = re.compile(r"\[\s?/?\s?INST\]|</?s>|<\s?\|[a-z_ ]+\|>|<<\s?/?SYS", re.I
 SPEAKER_TAG = r"\b(?:host|guest|user|assistant|system|interviewer|interviewee|speaker \d|{names})\W{{0,3}}:"
 SCRIPT = re.compile(r"(?:^|[.!?…][\"'”’)\]]*\s)[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+)?: ?[\"“]?[A-Z]")
 """A script's line inside a turn: a name that nobody gave, a colon, the beginning of a sentence."""
+ENGLISH = ("en", "auto")
 GOODBYE = re.compile(
     r"\b(thank\w*|good ?bye|bye|farewell|listening|listeners|see you|next (time|week|episode)|take care)\b", re.I
 )
@@ -40,16 +43,22 @@ class Fault:
     weight: int = 1
     grave: bool = False
 
+    @property
+    def is_loop(self) -> bool:
+        return self.weight in (STUMP_WEIGHT, LOOP_WEIGHT)
+
 
 @dataclass(frozen=True)
 class Draft:
     """A turn as the model said it, cut back to its last whole sentence if it ran into its limit.
 
     closed   it ends where the speaker meant it to end, or at the end of a sentence
+    cut      a loop followed, and was cut off
     """
 
     text: str
     closed: bool
+    cut: bool = False
 
 
 def draft(text: str, *, ended: bool) -> Draft:
@@ -105,11 +114,13 @@ def faults(
     said: Said,
     names: Sequence[str] = (),
     fit_words: tuple[int, int] | None = None,
+    language: str = "en",
 ) -> list[Fault]:
     """Everything that is wrong with a turn that would follow what was said.
 
     names       of host and guest: one with a colon is a role that bled into the turn
     fit_words   of a closing turn: fewest and most words that end the episode within its target
+    language    of the show: what a goodbye sounds like is known of English only
     """
     words = words_of(turn.text)
     if not words:
@@ -118,17 +129,19 @@ def faults(
     if has_markers(turn.text, names):
         found.append(Fault("role marker", grave=True))
     if SCRIPT.search(turn.text):
-        found.append(Fault("speaks for somebody else", LOOP_WEIGHT))
+        found.append(Fault("speaks for somebody else", RECITAL_WEIGHT))
     if HEADER_WORDS.search(turn.text):
         found.append(Fault("reads out its instructions", grave=True))
     if len(words) < MIN_WORDS and (role == "host" or not said.allows_a_short_one()):
         found.append(Fault(f"too short ({len(words)} words)"))
     if fit_words and not fit_words[0] <= len(words) <= fit_words[1]:
         found.append(Fault(f"misses the length ({len(words)} words, {fit_words[0]} to {fit_words[1]} fit)"))
-    if fit_words and (turn.text.endswith("?") or not GOODBYE.search(turn.text)):
+    if fit_words and (turn.text.endswith("?") or (language in ENGLISH and not GOODBYE.search(turn.text))):
         found.append(Fault("is no goodbye"))
     if not turn.closed:
         found.append(Fault("unfinished sentence"))
+    if turn.cut and len(words) < STUMP_WORDS and not turn.text.endswith("?"):
+        found.append(Fault(f"begins to loop after {len(words)} words", STUMP_WEIGHT))
     if role == "host" and answers_itself(turn.text):
         found.append(Fault("answers its own question", RECITAL_WEIGHT))
     if phrases := advert_words(turn.text):
@@ -157,6 +170,14 @@ def loops(words: Sequence[str], said: Said) -> list[Fault]:
     return found
 
 
+def copies(turn: Draft, shown: Said) -> list[Fault]:
+    """What a turn takes word for word from texts that are shown as examples, or that come after it."""
+    words = words_of(turn.text)
+    if shown.has_copied(words) or shown.share(words) > HISTORY_LIMIT:
+        return [Fault(f"copies {COPIED_WORDS} words or more of what it was shown, or of what follows", RECITAL_WEIGHT)]
+    return []
+
+
 def before_loop(turn: Draft, said: Said) -> Draft:
     """The turn up to the first sentence with which it begins to loop; as it is where the first one does, or none."""
     ends = [end.end() for end in SENTENCE_END.finditer(turn.text)]
@@ -166,7 +187,7 @@ def before_loop(turn: Draft, said: Said) -> Draft:
             break
         sound = end
     whole = sound == (ends[-1] if ends else 0) and not loops(words_of(turn.text), said)
-    return turn if whole or sound == 0 else Draft(turn.text[:sound], closed=True)
+    return turn if whole or sound == 0 else Draft(turn.text[:sound], closed=True, cut=True)
 
 
 def recitals(turn: Draft, learnt: TrainingText | None) -> list[Fault]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from services.inference import adapters, brief, planning, questions
 from services.inference.learnt import training_text
-from services.inference.origin import label_of, lineage_of
+from services.inference.means import Engine, Means
+from services.inference.origin import label_of, lineage_of, withdrawn_of
 from services.inference.reporting import report_of
 from services.inference.settings import Settings
-from services.inference.writing import Desk, Engine
+from services.inference.writing import Desk
 from shared import keys
 from shared.jobs import JobContext
 from shared.models import Base
@@ -19,6 +20,7 @@ from shared.store import Store, create_manifest, load
 
 def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engine, settings: Settings) -> EpisodeResult:
     """Write the episode of a brief, or its questions, or only plan it. A repeat goes on after the last stored turn."""
+    means = Means(job, store, engine, settings)
     show = load(store, keys.show(request.show), Show)
     episode_id = keys.episode_id(job.id)
     if (done := finished(store, show.slug, episode_id)) is not None:
@@ -27,69 +29,48 @@ def run(request: EpisodeRequest, *, job: JobContext, store: Store, engine: Engin
     base = engine.base(job)
     commission = brief.stored(store, show.slug, episode_id)
     if commission is None:
-        commission = commissioned(request, show, base, episode_id, job, store, engine, settings)
+        commission = commissioned(request, show, base, episode_id, means)
         if request.review_plan:
             return plan_to_review(commission)
         commission = brief.keep(store, commission)
     if commission.brief.write == "questions":
-        return questions.write(commission, show, base, job, store, engine, settings)
-    return write(commission, show, base, job, store, engine, settings)
+        return questions.write(commission, show, base, means)
+    return write(commission, show, base, means)
 
 
-def commissioned(
-    request: EpisodeRequest,
-    show: Show,
-    base: Base,
-    episode_id: str,
-    job: JobContext,
-    store: Store,
-    engine: Engine,
-    settings: Settings,
-) -> Commission:
+def commissioned(request: EpisodeRequest, show: Show, base: Base, episode_id: str, means: Means) -> Commission:
     """What the brief leaves open, settled: who writes, how long, from which facts, by which plan."""
-    turns = stored_turns(store, show.slug, episode_id)  # an earlier version began them without a commission
+    turns = stored_turns(means.store, show.slug, episode_id)  # an earlier version began them without a commission
     wanted = (turns[0].adapter or "base") if turns else request.adapter
-    adapter = adapters.choose(store, show.slug, wanted, base)
-    name = adapter.name if adapter else "base"
-    count, room = engine.renderer.count, settings.max_model_len // 4
-    commission = brief.settled(request, episode_id, name, turns, store, count, room)
-    demand_room(commission, show, job, store, engine, settings)
-    commission = planning.planned(commission, show, job, engine, settings)
-    demand_room(commission, show, job, store, engine, settings)  # for the chapters too
+    adapter = adapters.choose(means.store, show.slug, wanted, base)
+    commission = brief.settled(request, episode_id, adapter.name if adapter else "base", turns, means)
+    demand_room(commission, show, means)
+    commission = planning.planned(commission, show, means)
+    demand_room(commission, show, means)  # for the chapters too
     return commission
 
 
-def demand_room(
-    commission: Commission, show: Show, job: JobContext, store: Store, engine: Engine, settings: Settings
-) -> None:
+def demand_room(commission: Commission, show: Show, means: Means) -> None:
     """raises BadInputError, before anything is stored, where the model cannot see enough to write the episode"""
-    Desk(commission, show, None, job, store, engine, settings, brief.manners(store, commission)).demand_room()
+    Desk(commission, show, None, means, brief.manners(means.store, commission)).demand_room()
 
 
-def write(
-    commission: Commission,
-    show: Show,
-    base: Base,
-    job: JobContext,
-    store: Store,
-    engine: Engine,
-    settings: Settings,
-) -> EpisodeResult:
+def write(commission: Commission, show: Show, base: Base, means: Means) -> EpisodeResult:
     """The turns that are not there yet, then the report, then the episode."""
-    order = commission.brief
+    store, order = means.store, commission.brief
     adapter = adapters.choose(store, show.slug, order.adapter, base)
-    files = adapters.fetch(store, adapter, settings.adapter_dir, settings.max_lora_rank) if adapter else None
-    learnt = training_text(store, adapter, job.work_dir)
+    files = means.fetched(adapter)
+    learnt = training_text(store, adapter, means.job.work_dir)
     manners = brief.manners(store, commission)
     usual = adapters.usual_logprob(store, adapter, show.slug, base)
-    desk = Desk(commission, show, files, job, store, engine, settings, manners, learnt, usual)
+    desk = Desk(commission, show, files, means, manners, learnt, usual)
 
     turns = stored_turns(store, show.slug, commission.episode)
-    tell(turns, desk, job)
+    tell(turns, desk, means.job)
     while (turn := desk.next_turn(turns)) is not None:
         turns.append(desk.keep(turn))
-        tell(turns, desk, job)
-        engine.make_way(job)  # the next turn waits for the device with a ticket of its own
+        tell(turns, desk, means.job)
+        means.engine.make_way(means.job)  # the next turn waits for the device with a ticket of its own
 
     episode = Episode(
         id=commission.episode,
@@ -99,9 +80,9 @@ def write(
         brief=order,
         adapter=adapter.name if adapter else None,
         fine_tuned=adapter is not None,
-        source_withdrawn=adapter.source_withdrawn if adapter else (),
+        source_withdrawn=withdrawn_of(commission, adapter),
         label=label_of(adapter, base),
-        canary=True if adapter else None,  # the engine writes nothing with an adapter whose canary failed
+        canary=True if adapter and desk.asked_the_engine else None,  # it says nothing before the canary has passed
         base_model=base.name,
         base_revision=base.revision,
         turns=tuple(turns),
@@ -109,7 +90,7 @@ def write(
         revises=commission.revises,
         changes=commission.changes,
         report=report_of(turns, desk, adapter),
-        lineage=lineage_of(commission, adapter, base, job, store, desk.parameters()),
+        lineage=lineage_of(commission, adapter, base, means, desk.parameters()),
     )
     key = keys.episode(show.slug, commission.episode)
     create_manifest(store, key, episode)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from services.inference.means import Means
 from shared import keys
 from shared.guests import guest_id
-from shared.jobs import JobContext
 from shared.models import Base
 from shared.schemas import Adapter, Commission, Lineage
 from shared.store import Store, made_from
@@ -15,15 +15,19 @@ def label_of(adapter: Adapter | None, base: Base) -> str:
     return f"{base.name} with {adapter.name}" if adapter else f"{base.name}, not fine-tuned"
 
 
+def withdrawn_of(commission: Commission, adapter: Adapter | None) -> tuple[str, ...]:
+    """Recordings that were erased since the adapter, or the episode that this one revises, learnt from them."""
+    return tuple(sorted({*commission.source_withdrawn, *(adapter.source_withdrawn if adapter else ())}))
+
+
 def lineage_of(
     commission: Commission,
     adapter: Adapter | None,
     base: Base,
-    job: JobContext,
-    store: Store,
+    means: Means,
     parameters: dict[str, object],
 ) -> Lineage:
-    show = commission.brief.show
+    show, job, store = commission.brief.show, means.job, means.store
     sheet = keys.guest(show, guest_id(commission.brief.guest))
     knows_more = len(commission.facts) > len(set(commission.brief.facts)) and store.exists(sheet)
     sources = [

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.inference.engine import Ask
-from services.inference.settings import Settings
-from services.inference.writing import Engine, seed_for
-from shared.errors import BadInputError, EngineFailedError
-from shared.jobs import JobContext
+from services.inference.means import Means
+from services.inference.writing import seed_for
+from shared.errors import BadInputError, NothingUsableError
 from shared.schemas import Commission, EpisodeRequest, Message, PlannedChapter, Show
 from shared.spoken import spelt
 
@@ -52,7 +51,7 @@ def plan(
     ask        puts a question to the base model
     progress   told how many chapters of how many have their beats
     before     chapters that are written already; they stay, with their lengths
-    raises     EngineFailedError if no attempt gave a title
+    raises     NothingUsableError if no attempt gave a title
     """
     words = (about.brief.words or 0) - sum(chapter.words or 0 for chapter in before)
     wanted = min(MOST_IN_PLAN - len(before), max(1, chapters_for(words))) if before else chapters_for(words)
@@ -61,7 +60,7 @@ def plan(
     instruction = _titles_instruction(about, wanted, before)
     titles = _distinct(instruction, ask, wanted, TITLE_LETTERS, [one.title for one in before])
     if not titles:
-        raise EngineFailedError(
+        raise NothingUsableError(
             f"the base model made no plan in {ATTEMPTS} attempts; give one of your own as `plan` in the brief"
         )
     chapters: list[PlannedChapter] = []
@@ -139,9 +138,9 @@ def _subject(about: About) -> str:
 # ---- by the base model -----------------------------------------------------------------------------------------------
 
 
-def planned(commission: Commission, show: Show, job: JobContext, engine: Engine, settings: Settings) -> Commission:
+def planned(commission: Commission, show: Show, means: Means) -> Commission:
     """The commission with chapters: those of the brief, or as the base model plans them."""
-    brief = commission.brief
+    brief, job, engine, settings = commission.brief, means.job, means.engine, means.settings
     kept = brief.plan if commission.given else ()
     if brief.plan and not kept:
         return commission

@@ -5,18 +5,20 @@ from __future__ import annotations
 from services.inference import adapters, gate, scenes
 from services.inference.adapters import AdapterFiles
 from services.inference.engine import Ask
+from services.inference.learnt import training_text
 from services.inference.lengths import TOKENS_PER_WORD
-from services.inference.origin import label_of, lineage_of
-from services.inference.settings import Settings
-from services.inference.writing import Engine, seed_for, warmer
+from services.inference.means import Means
+from services.inference.origin import label_of, lineage_of, withdrawn_of
+from services.inference.writing import seed_for, warmer
 from shared import keys
-from shared.errors import EngineFailedError
-from shared.jobs import JobContext
+from shared.errors import NothingUsableError
 from shared.lengths import length_of, sample, words_per_minute
 from shared.models import Base
+from shared.recitation import TrainingText
 from shared.render import header
 from shared.report import Spoken
 from shared.schemas import (
+    LONGEST_TITLE,
     Commission,
     EpisodeResult,
     PlannedChapter,
@@ -32,20 +34,12 @@ FOLLOW_UPS = 2
 LONGEST_WORDS = 60
 
 
-def write(
-    commission: Commission,
-    show: Show,
-    base: Base,
-    job: JobContext,
-    store: Store,
-    engine: Engine,
-    settings: Settings,
-) -> EpisodeResult:
+def write(commission: Commission, show: Show, base: Base, means: Means) -> EpisodeResult:
     """The questions of a brief, stored as one sheet. A brief that is too short for a plan is one chapter."""
-    brief = commission.brief
+    brief, store, job = commission.brief, means.store, means.job
     adapter = adapters.choose(store, show.slug, brief.adapter, base)
-    files = adapters.fetch(store, adapter, settings.adapter_dir, settings.max_lora_rank) if adapter else None
-    plan = brief.plan or (PlannedChapter(title=(brief.about or brief.guest)[:80]),)
+    files, learnt = means.fetched(adapter), training_text(store, adapter, job.work_dir)
+    plan = brief.plan or (PlannedChapter(title=(brief.about or brief.guest)[:LONGEST_TITLE]),)
     pace = words_per_minute([length_of(transcript) for transcript in sample(store, show.slug)])
     ends = scenes.chapter_ends(plan, brief.words or 0)
 
@@ -58,10 +52,10 @@ def write(
         for beat in chapter.beats or (chapter.title,):
             job.check()
             job.progress("asking", number, beats, "questions", note=beat)
-            texts = _asked(commission, show, files, number / beats, beat, number, asked, job, engine, settings)
+            texts = _asked(commission, show, files, learnt, number / beats, beat, number, asked, means)
             questions.append(PlannedQuestion(about=beat, question=texts[0], follow_ups=tuple(texts[1:])))
             number += 1
-            engine.make_way(job)
+            means.engine.make_way(job)
         start_min = chapters[-1].end_min if chapters else 0.0
         chapters.append(
             QuestionChapter(
@@ -79,8 +73,8 @@ def write(
         base_model=base.name,
         base_revision=base.revision,
         chapters=tuple(chapters),
-        source_withdrawn=adapter.source_withdrawn if adapter else (),
-        lineage=lineage_of(commission, adapter, base, job, store, {"words_per_minute": round(pace, 1)}),
+        source_withdrawn=withdrawn_of(commission, adapter),
+        lineage=lineage_of(commission, adapter, base, means, {"words_per_minute": round(pace, 1)}),
     )
     key = keys.questions(show.slug, commission.episode)
     create_manifest(store, key, sheet)
@@ -97,20 +91,19 @@ def _asked(
     commission: Commission,
     show: Show,
     files: AdapterFiles | None,
+    learnt: TrainingText | None,
     position: float,
     beat: str,
     number: int,
     asked: gate.Said,
-    job: JobContext,
-    engine: Engine,
-    settings: Settings,
+    means: Means,
 ) -> list[str]:
     """A question about a beat and up to two follow-ups, none of which was asked before.
 
     Each is the first turn of a stretch, as training examples begin: no answer is needed to ask it.
-    raises   EngineFailedError if no attempt gave a question
+    raises   NothingUsableError if no attempt gave a question
     """
-    brief = commission.brief
+    brief, engine, settings = commission.brief, means.engine, means.settings
     system = header(
         show_title=show.title,
         host=show.host,
@@ -135,16 +128,16 @@ def _asked(
             seed=seed_for(brief.seed, number, attempt),
             n=AT_ONCE if temperature else 1,  # without chance all would be alike, and vLLM refuses them
         )
-        for candidate in engine.say(files, ask, job):
+        for candidate in engine.say(files, ask, means.job):
             draft = gate.draft(candidate.text, ended=candidate.ended)
-            faults = gate.faults(draft, "host", asked, (show.host, brief.guest))
+            faults = [*gate.faults(draft, "host", asked, (show.host, brief.guest)), *gate.recitals(draft, learnt)]
             if len(found) <= FOLLOW_UPS and draft.text.endswith("?") and not faults:
                 found.append(draft.text)
                 asked.add(Spoken("host", draft.text))
         if len(found) > FOLLOW_UPS:
             break
     if not found:
-        raise EngineFailedError(f"no question about “{beat}” came in {settings.attempts} attempts; change the plan")
+        raise NothingUsableError(f"no question about “{beat}” came in {settings.attempts} attempts; change the plan")
     return found
 
 

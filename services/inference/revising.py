@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from services.inference import brief, planning
 from services.inference import job as story
-from services.inference.scenes import chapter_ends
+from services.inference.means import Engine, Means
 from services.inference.settings import Settings
-from services.inference.writing import Engine
+from services.inference.writing import seed_for
 from shared import keys
 from shared.errors import BadInputError
 from shared.jobs import JobContext
-from shared.lengths import length_of, sample, target_words
+from shared.lengths import FEWEST, length_of, sample, target_words
 from shared.repetition import words_of
 from shared.report import LENGTH_TOLERANCE
 from shared.schemas import (
+    LONGEST_TITLE,
     Episode,
     EpisodeRequest,
     EpisodeResult,
@@ -31,6 +32,7 @@ def run(
     request: RevisionRequest, *, job: JobContext, store: Store, engine: Engine, settings: Settings
 ) -> EpisodeResult:
     """Write the revision as an episode of its own. A repeat goes on after the last stored turn."""
+    means = Means(job, store, engine, settings)
     show = load(store, keys.show(request.show), Show)
     episode_id = keys.episode_id(job.id)
     if (done := story.finished(store, show.slug, episode_id)) is not None:
@@ -40,29 +42,33 @@ def run(
     commission = brief.stored(store, show.slug, episode_id)
     if commission is None:
         parent = load(store, keys.episode(show.slug, request.episode), Episode)
-        order = revised_brief(request, parent, store)
-        count, room = engine.renderer.count, settings.max_model_len // 4
-        commission = brief.settled(order, episode_id, parent.adapter or "base", (), store, count, room)
+        order = revised_brief(request, parent, store, seed_of(request, job))
+        commission = brief.settled(order, episode_id, parent.adapter or "base", (), means)
         commission = commission.model_copy(update=given_of(request, parent, job.actor))
-        story.demand_room(commission, show, job, store, engine, settings)
+        story.demand_room(commission, show, means)
         if is_longer(request):
-            commission = planning.planned(commission, show, job, engine, settings)
-            story.demand_room(commission, show, job, store, engine, settings)
+            commission = planning.planned(commission, show, means)
+            story.demand_room(commission, show, means)
         commission = brief.keep(store, commission)
-    return story.write(commission, show, base, job, store, engine, settings)
+    return story.write(commission, show, base, means)
 
 
 def is_longer(request: RevisionRequest) -> bool:
     return request.words is not None or request.minutes is not None
 
 
-def revised_brief(request: RevisionRequest, parent: Episode, store: Store) -> EpisodeRequest:
-    """The brief of the other episode with a seed of its own, and a new length if one is asked for.
+def seed_of(request: RevisionRequest, job: JobContext) -> int:
+    """The one that is asked for, or one of this job's own: whoever asks twice wants other words."""
+    return seed_for(0, 0, int.from_bytes(job.id.encode(), "big")) if request.seed is None else request.seed
+
+
+def revised_brief(request: RevisionRequest, parent: Episode, store: Store, seed: int) -> EpisodeRequest:
+    """The brief of the other episode with another seed, its length as it was meant, or the new one that is asked for.
 
     raises   BadInputError if it is that long already
     """
-    seed = parent.brief.seed + 1 if request.seed is None else request.seed
-    changes: dict[str, object] = {"seed": seed, "plan": parent.plan}
+    meant = parent.brief.words or parent.turns[0].target_words or parent.report.words
+    changes: dict[str, object] = {"seed": seed, "plan": parent.plan, "words": meant, "minutes": None}
     if is_longer(request):
         words = request.words or target_words(
             request.minutes, [length_of(transcript) for transcript in sample(store, request.show)]
@@ -104,6 +110,7 @@ def given_of(request: RevisionRequest, parent: Episode, actor: str) -> dict[str,
         "ends_with_given": ends,
         "revises": parent.id,
         "changes": in_words(request, changed),
+        "source_withdrawn": parent.source_withdrawn,
     }
 
 
@@ -112,9 +119,9 @@ def in_words(request: RevisionRequest, changed: Sequence[int]) -> str:
     if is_longer(request):
         return f"made longer: {request.words} words" if request.words else f"made longer: {request.minutes:g} minutes"
     replaced = ", ".join(str(one.index) for one in request.replace)
-    said = [f"turns {replaced} replaced"] if replaced else []
-    said += [f"turns {request.regenerate[0]} to {request.regenerate[1]} written again"] if request.regenerate else []
-    said += [f"all after turn {changed[-1]} written again"] if request.rest == "rewrite" else []
+    said = [f"replaced: {replaced}"] if replaced else []
+    said += [f"written again: {request.regenerate[0]} to {request.regenerate[1]}"] if request.regenerate else []
+    said += [f"and all that follows {changed[-1]}"] if request.rest == "rewrite" else []
     return "; ".join(said)
 
 
@@ -127,14 +134,16 @@ def _in_words_of(turn: EpisodeTurn, replaced: dict[int, str], actor: str) -> Epi
 
 
 def _with_lengths(parent: Episode) -> tuple[PlannedChapter, ...]:
-    """The chapters that are written, each with the words it has: new ones follow it. One without a plan becomes one."""
-    goodbye = sum(len(words_of(turn.text)) for turn in parent.turns if turn.closing)
-    said = max(20, parent.report.words - goodbye)
+    """The chapters that were come to, each with the words it has: new ones follow. An episode without a plan is one."""
+    said: dict[str, int] = {}
+    for turn in parent.turns:
+        if not turn.closing:
+            said[turn.chapter] = said.get(turn.chapter, 0) + len(words_of(turn.text))
     if not parent.plan:
-        return (PlannedChapter(title=(parent.brief.about or parent.guest)[:80], words=said),)
-    ends = chapter_ends(parent.plan, said)
-    lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        title = parent.brief.about or parent.guest
+        return (PlannedChapter(title=title[:LONGEST_TITLE], words=max(FEWEST, sum(said.values()))),)
     return tuple(
-        chapter.model_copy(update={"words": max(20, length)})
-        for chapter, length in zip(parent.plan, lengths, strict=True)
+        chapter.model_copy(update={"words": max(FEWEST, said[chapter.title])})
+        for chapter in parent.plan
+        if chapter.title in said
     )

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from services.inference.adapters import AdapterFiles
-from services.inference.writing import Engine
-from shared.jobs import JobContext
+from services.inference.means import Means
 from shared.render import Renderer
 from shared.repetition import words_of
 from shared.schemas import Adapter, EpisodeTurn, Likelihood, LikelyAnswer, Message
@@ -30,17 +29,16 @@ class Scorer:
     tokens     how many may be read, at most: what is read is spread over the whole episode
     """
 
-    engine: Engine
+    means: Means
     adapter: AdapterFiles | None
     system: Message
-    job: JobContext
     tokens: int
     context: int
     _read: int = field(default=0, init=False)
 
     @property
     def renderer(self) -> Renderer:
-        return self.engine.renderer
+        return self.means.engine.renderer
 
     # ---- how expected the words are ----------------------------------------------------------------------------------
 
@@ -93,7 +91,7 @@ class Scorer:
         """Role and log-probability of each token that somebody says, turn ends included: as training counts them."""
         messages = [self.system, *_messages(piece.turns)]
         host, both = self.renderer.render(messages, "host"), self.renderer.render(messages)
-        logprobs = self.engine.score(adapter, both.ids, self.job)
+        logprobs = self.means.engine.score(adapter, both.ids, self.means.job)
         roles = zip(host.supervised[1:], both.supervised[1:], logprobs, strict=True)
         return [("host" if by_host else "guest", logprob) for by_host, said, logprob in roles if said]
 
@@ -136,13 +134,13 @@ class Scorer:
             yield _Sentence(turn, text, as_host, as_guest, size)
 
     def _mean(self, read: _Read) -> float:
-        logprobs = self.engine.score(self.adapter, read.ids, self.job)[read.begins - 1 :]
+        logprobs = self.means.engine.score(self.adapter, read.ids, self.means.job)[read.begins - 1 :]
         return sum(logprobs) / len(logprobs)
 
     def _progress(self) -> None:
-        self.job.check()
+        self.means.job.check()
         self._read += 1
-        self.job.progress("measuring", self._read, unit="passages")
+        self.means.job.progress("measuring", self._read, unit="passages")
 
 
 class _Sized(Protocol):

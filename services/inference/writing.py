@@ -4,69 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
-from typing import Protocol
 
 from services.inference import gate, scenes
 from services.inference.adapters import AdapterFiles
 from services.inference.brief import Manners
 from services.inference.engine import Ask, Candidate
 from services.inference.lengths import TurnPlan, plan_turn, wanted_words
+from services.inference.means import Means
 from services.inference.notes import note_request, readable
-from services.inference.settings import Settings
 from services.inference.window import TURN_OVERHEAD_TOKENS, first_seen
 from shared import keys
-from shared.engines import Watch
-from shared.errors import BadInputError, ConflictError, EngineFailedError
-from shared.jobs import JobContext
-from shared.models import Base
+from shared.errors import BadInputError, ConflictError, NothingUsableError
 from shared.recitation import TrainingText
-from shared.render import Renderer, header
+from shared.render import header
 from shared.repetition import words_of
 from shared.report import Spoken
 from shared.schemas import Commission, EpisodeTurn, Message, Show
-from shared.store import Store, create_manifest, load
+from shared.store import create_manifest, load
 
 WARMER = 0.1  # added to the temperature with every attempt at a turn
 HOTTEST = 1.3
 SUMMARY_TOKENS, NOW_TOKENS, SPARE_TOKENS = 80, 120, 40  # kept free in a prompt beside the turns
+SENTENCE = re.compile(r"[^.!?…]+[.!?…]*")
 MANNER = "They speak as people do in conversation, in the first person. {} asks one thing at a time."
 LENGTH_WEIGHT = 0.5  # of a candidate that is e times as long as wanted, against one nat per token
-
-
-class Engine(Protocol):
-    """What writes turns; `services.inference.engine.VllmEngine` is the real one."""
-
-    def base(self, job: Watch) -> Base:
-        """The base model, waited for where it is still on its way; ask for it before anything else."""
-        ...
-
-    @property
-    def renderer(self) -> Renderer: ...
-
-    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]: ...
-
-    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]: ...
-
-    def make_way(self, job: Watch) -> None:
-        """Where another service waits for the device: return when it can have it. What is asked next waits its turn."""
-        ...
 
 
 @dataclass(frozen=True)
 class _View:
     """What the next prompt is made of: the turns from `first` on, a summary of those before, a scene of the plan.
 
-    fresh   out of a loop: what was said before is seen no more
+    summed   how many turns the summary tells of
+    fresh    out of a loop: what was said before is seen no more
     """
 
     first: int
     summary: str
     scene: int
+    summed: int = 0
     fresh: bool = False
 
 
@@ -80,26 +62,25 @@ class Desk:
     commission: Commission
     show: Show
     adapter: AdapterFiles | None
-    job: JobContext
-    store: Store
-    engine: Engine
-    settings: Settings
+    means: Means
     manners: Manners = field(default_factory=Manners)
     learnt: TrainingText | None = None
     usual_logprob: float | None = None
     _tokens: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.engine, self.settings = self.means.engine, self.means.settings
         self.brief = self.commission.brief
         self.target: int = self.brief.words or 0
         self._given = {turn.index: turn for turn in self.commission.given}
         self._said, self._heard = gate.Said(), 0
+        self._off_limits: dict[tuple[int, ...], gate.Said] = {}
         self._tokens_said, self._seconds = 0, 0.0
 
     def next_turn(self, turns: Sequence[EpisodeTurn]) -> EpisodeTurn | None:
         """A turn that is given, or a new one; None after the last. Follows from the turns alone: a repeat does alike.
 
-        raises   EngineFailedError if no attempt gave a turn that may be kept; nothing is ever written by us instead
+        raises   NothingUsableError if no attempt gave a turn that may be kept; nothing is written by us instead
         """
         if (given := self._given.get(len(turns))) is not None:
             return given
@@ -110,15 +91,21 @@ class Desk:
         self._tokens_said, self._seconds = self._tokens_said + turn.tokens, self._seconds + time.monotonic() - began
         return turn
 
+    @property
+    def asked_the_engine(self) -> bool:
+        """Whether the engine has had to say or to read anything: not if a person wrote all that is new."""
+        only_given = self.commission.ends_with_given and len(self._given) == max(self._given) + 1
+        return not only_given or self.settings.scoring_tokens > 0
+
     def words(self, turns: Sequence[EpisodeTurn]) -> int:
         return sum(len(words_of(turn.text)) for turn in turns)
 
     def keep(self, turn: EpisodeTurn) -> EpisodeTurn:
         """Store a turn unless it is there; what is stored counts, whoever wrote it."""
         key = keys.episode_turn(self.show.slug, self.commission.episode, turn.index)
-        if create_manifest(self.store, key, turn):
+        if create_manifest(self.means.store, key, turn):
             return turn
-        stored = load(self.store, key, EpisodeTurn)
+        stored = load(self.means.store, key, EpisodeTurn)
         if stored.adapter != turn.adapter:
             raise ConflictError(
                 f"another worker writes episode {self.commission.episode} with {stored.adapter}; it goes on there"
@@ -168,11 +155,10 @@ class Desk:
         """What the model sees before the next turn. Where turns leave its sight, the base model sums them up."""
         scene = self._scene(turns)
         first = self._first_seen(turns, scene)
-        before = turns[-1].summary if turns else ""
-        seen_before = self._first_seen(turns[:-1], self._scene(turns[:-1]))  # before it went on out of a loop
-        if first <= seen_before:
-            return _View(first, before, scene)
-        return _View(first, self._sum_up(before, turns[seen_before:first], len(turns)), scene)
+        before, told = (turns[-1].summary, turns[-1].summed_turns) if turns else ("", 0)
+        if first <= told:
+            return _View(first, before, scene, summed=told)
+        return _View(first, self._sum_up(before, turns[told:first], len(turns)), scene, summed=first)
 
     def _scene(self, turns: Sequence[EpisodeTurn]) -> int:
         return scenes.next_number(self.brief.plan, turns, self.words(turns), self.target)
@@ -186,9 +172,9 @@ class Desk:
         """Out of a loop: a question is asked as if nothing had been said, about the next beat; an answer hears no more
         than its question."""
         if plan.role == "guest":
-            return _View(plan.index - 1, view.summary, view.scene, fresh=True)
+            return replace(view, first=plan.index - 1, fresh=True)
         scene = min(view.scene + 1, max(view.scene, scenes.last_number(self.brief.plan)))
-        return _View(plan.index, view.summary, scene, fresh=True)
+        return replace(view, first=plan.index, scene=scene, fresh=True)
 
     @cached_property
     def window_tokens(self) -> int:
@@ -290,7 +276,7 @@ class Desk:
             seed=seed_for(self.brief.seed, index, 0),
             kind="summary",
         )
-        [noted] = self.engine.say(None, ask, self.job)
+        [noted] = self.engine.say(None, ask, self.means.job)
         text = readable(noted.text, noted.ended, (self.show.host, self.brief.guest))
         return text if text and self._count(text) <= SUMMARY_TOKENS else before
 
@@ -302,7 +288,7 @@ class Desk:
         view = self._view(turns)
         tried = _Tried()
         self._try(plan, view, turns, tried, range(1, self.settings.attempts + 1))
-        if tried.best is None and tried.looped:
+        if tried.best is None and tried.is_looping:
             beyond = self._beyond(view, plan)
             self._try(plan, beyond, turns, tried, range(self.settings.attempts + 1, 2 * self.settings.attempts + 1))
         return self._turn(plan, tried)
@@ -318,7 +304,7 @@ class Desk:
         prompt = self._prompt(plan, view, turns)
         for attempt in attempts:
             good = []
-            candidates = self.engine.say(self.adapter, self._ask(plan, prompt, attempt), self.job)
+            candidates = self.engine.say(self.adapter, self._ask(plan, prompt, attempt), self.means.job)
             tried.attempts, tried.computed = attempt, tried.computed + candidates[0].computed
             for candidate in candidates:
                 draft = gate.before_loop(gate.draft(candidate.text, ended=candidate.ended), self._said)
@@ -336,9 +322,20 @@ class Desk:
     def _faults(self, plan: TurnPlan, draft: gate.Draft) -> list[gate.Fault]:
         names = (self.show.host, self.brief.guest)
         return [
-            *gate.faults(draft, plan.role, self._said, names, plan.fit_words),
+            *gate.faults(draft, plan.role, self._said, names, plan.fit_words, self.show.language),
             *gate.recitals(draft, self.learnt),
+            *gate.copies(draft, self._not_to_copy(plan.index)),
         ]
+
+    def _not_to_copy(self, index: int) -> gate.Said:
+        """What the model is shown as an example, and turns that follow this one already."""
+        later = tuple(turn.index for turn in self.commission.given if turn.index > index)
+        if later not in self._off_limits:
+            shown = [text for exchange in self.manners.excerpts for text in exchange]
+            told = [turn.text for turn in self.commission.given if turn.index > index]
+            texts = [*shown, *own_words(self.manners.openings), *told]
+            self._off_limits[later] = gate.Said(Spoken(None, text) for text in texts)
+        return self._off_limits[later]
 
     def _ask(self, plan: TurnPlan, prompt: Sequence[int], attempt: int) -> Ask:
         temperature = warmer(self.brief.temperature, attempt)
@@ -374,7 +371,7 @@ class Desk:
         kept, rejected = tried.best, tried.rejected
         if kept is None:
             if not tried.imperfect:
-                raise EngineFailedError(
+                raise NothingUsableError(
                     f"turn {plan.index} ({plan.role}) failed {tried.attempts} times: {tried.rejected[-1]}"
                 )
             _, kept = min(tried.imperfect, key=lambda one: one[0])
@@ -395,6 +392,7 @@ class Desk:
             chapter=found.title if found else "",
             scene=kept.view.scene,
             summary=kept.view.summary,
+            summed_turns=kept.view.summed,
             fresh=kept.view.fresh,
             computed_prompt_tokens=tried.computed,
         )
@@ -416,11 +414,23 @@ class _Tried:
     rejected: list[str] = field(default_factory=list)
     attempts: int = 0
     computed: int = 0
-    looped: bool = False
+    loops: int = 0
+
+    @property
+    def is_looping(self) -> bool:
+        """Whether most of what was rejected goes round in circles."""
+        return 2 * self.loops > len(self.rejected)
 
     def reject(self, why: str, faults: Sequence[gate.Fault]) -> None:
         self.rejected.append(why)
-        self.looped = self.looped or any(fault.weight == gate.LOOP_WEIGHT for fault in faults)
+        self.loops += any(fault.is_loop for fault in faults)
+
+
+def own_words(openings: Sequence[str]) -> list[str]:
+    """Of several openings, the sentences that just one of them has: what all say is the show's greeting."""
+    sentences = [SENTENCE.findall(text) for text in openings]
+    count = Counter(" ".join(words_of(sentence)) for found in sentences for sentence in found)
+    return [sentence for found in sentences for sentence in found if count[" ".join(words_of(sentence))] == 1]
 
 
 def warmer(temperature: float, attempt: int) -> float:

@@ -30,10 +30,9 @@ from services.studio import (
     cli_writing,
 )
 from services.studio import doctor as doctor_checks
-from services.studio.cli_episodes import Consent, GuestIs, length
+from services.studio.cli_brief import Consent, GuestIs, Minutes, Words, length
 from services.studio.cli_recordings import as_row as recording_row
 from services.studio.cli_recordings import as_source
-from services.studio.cli_writing import Minutes, Words
 from services.studio.local import local_stack
 from services.studio.terminal import (
     Json,
@@ -165,7 +164,7 @@ def run_pipeline(
     about: str = "",
     words: Words = None,
     minutes: Minutes = None,
-    guest_is: GuestIs = "invented",
+    guest_is: GuestIs = None,
     consent: Consent = "",
     steps: Annotated[
         int | None, typer.Option(help="Of training, at most; as many as three epochs take if unset.")
@@ -177,7 +176,8 @@ def run_pipeline(
     """All steps in one order: add, transcribe, build the dataset, train, write an episode."""
     with studio() as client:
         found = [as_source(client, file) for file in files or ()]
-    brief = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, **length(words, minutes)}
+    brief = {"guest": guest, "about": about, "guest_is": guest_is or "invented", "consent": consent}
+    brief |= length(words, minutes)
     request = {
         "show": show,
         "sources": found,

@@ -8,6 +8,20 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from services.studio.cli_brief import (
+    About,
+    Adapter,
+    Brief,
+    Consent,
+    Fact,
+    Guest,
+    GuestIs,
+    Minutes,
+    Seed,
+    Tone,
+    Words,
+    brief_of,
+)
 from services.studio.cli_compare import (
     Adapters,
     Episodes,
@@ -18,19 +32,10 @@ from services.studio.cli_compare import (
 )
 from services.studio.cli_corrections import clock
 from services.studio.cli_follow import follow, write_live
-from services.studio.cli_writing import About, Adapter, Brief, Fact, Guest, Minutes, Tone, Words, brief_of
 from services.studio.episode_exports import FORMS
 from services.studio.terminal import Json, NoWait, Slug, order, out, save, show_value, studio
 from shared.ai_mark import one_line
-
-GUEST_IS = typer.Option(help="What exports say of the guest: invented, consented or real_without_consent.")
-GuestIs = Annotated[str, GUEST_IS]
-Consent = Annotated[str, typer.Option(help="Where the guest's consent can be looked up; needed for consented.")]
-
-
-def length(words: int | None, minutes: float | None) -> dict[str, float]:
-    """What was given of both."""
-    return {name: value for name, value in (("words", words), ("minutes", minutes)) if value is not None}
+from shared.errors import BadInputError
 
 
 def write(
@@ -42,10 +47,10 @@ def write(
     words: Words = None,
     minutes: Minutes = None,
     adapter: Adapter = None,
-    seed: Annotated[int | None, typer.Option(help="Each gives another episode; 42 when left out.")] = None,
+    seed: Seed = None,
     candidates: Annotated[int | None, typer.Option(help="Ways to say each turn, of which one is kept.")] = None,
     temperature: Annotated[float | None, typer.Option(help="How bold the words are; 0.8 when left out.")] = None,
-    guest_is: Annotated[str | None, GUEST_IS] = None,
+    guest_is: GuestIs = None,
     consent: Consent = "",
     brief: Brief = None,
     live: Annotated[bool, typer.Option("--live", help="Print the turns as they are written.")] = False,
@@ -58,6 +63,8 @@ def write(
     told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
     how = {"adapter": adapter, "seed": seed, "candidates": candidates, "temperature": temperature}
     request = brief_of(show, brief, {**told, "consent": consent, "words": words, "minutes": minutes, **how})
+    if live and (request.get("review_plan") or request.get("write") == "questions"):
+        raise BadInputError("the brief asks for no episode to read along: leave out --live, or change its write")
     if live:
         write_live(request)
     else:
@@ -72,8 +79,8 @@ def compare(
     words: Words = None,
     minutes: Minutes = None,
     adapter: Adapters = None,
-    seed: int = 42,
-    guest_is: GuestIs = "invented",
+    seed: Seed = None,
+    guest_is: GuestIs = None,
     consent: Consent = "",
     as_json: Json = False,
     no_wait: NoWait = False,
@@ -84,8 +91,9 @@ def compare(
     elif episodes:
         raise typer.BadParameter("name episodes that are there, or a brief (--guest), not both")
     else:
-        brief = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, **length(words, minutes)}
-        order_comparison(show, {**brief, "seed": seed}, adapter or (), as_json=as_json, no_wait=no_wait)
+        told = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, "seed": seed}
+        brief = brief_of(show, None, {**told, "words": words, "minutes": minutes})
+        order_comparison(show, brief, adapter or (), as_json=as_json, no_wait=no_wait)
 
 
 def nearest(

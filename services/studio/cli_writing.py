@@ -4,60 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from services.studio.cli_brief import (
+    About,
+    Adapter,
+    Brief,
+    Consent,
+    Fact,
+    Guest,
+    GuestIs,
+    Minutes,
+    Seed,
+    Tone,
+    Words,
+    brief_of,
+)
 from services.studio.terminal import Json, NoWait, Slug, carry_out, errors, get, order, save, studio
-from shared.errors import BadInputError, NotFoundError
-from shared.schemas import EpisodeOptions
+from shared.errors import BadInputError
 
-Guest = Annotated[str | None, typer.Option(help="Name of the guest.")]
-About = Annotated[str, typer.Option(help="Topics.")]
-Tone = Annotated[str, typer.Option(help="How they are to talk, such as 'dry and curious'.")]
-Fact = Annotated[
-    list[str] | None, typer.Option(help="What is true of the guest, beside the fact sheet; may be repeated.")
-]
-Words = Annotated[int | None, typer.Option(help="Length; without it and --minutes the show's usual one.")]
-Minutes = Annotated[float | None, typer.Option(help="Length instead of words, at the show's pace.")]
-Adapter = Annotated[str | None, typer.Option(help="Adapter name, best, or base; best when left out.")]
-Brief = Annotated[
-    Path | None, typer.Option(help="A brief in a JSON file, as `diary episodes plan` writes it; options come on top.")
-]
 To = Annotated[Path | None, typer.Option("--out", help="A file to write; stdout when left out.")]
 Episode = Annotated[str, typer.Argument(help="The episode's id, as `diary episodes list` shows it.")]
-
-
-def brief_of(show: str, file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
-    """The request for an episode: what the file says, and on top of it every option that was given.
-
-    raises   BadInputError if there is no guest, or the file is no brief; NotFoundError if it is not there
-    """
-    given = {name: value for name, value in options.items() if value not in (None, "", ())}
-    request = {**_read(file), **given, "show": show}
-    if given.keys() & {"words", "minutes"}:
-        request = {name: value for name, value in request.items() if name in given or name not in ("words", "minutes")}
-    if "guest" not in request:
-        raise BadInputError("who is the guest? name one with --guest, or a brief with --brief")
-    return request
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    if not file.is_file():
-        raise NotFoundError(
-            f"{file} is no file; write a brief with `diary episodes plan SHOW --guest NAME --out {file}`"
-        )
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInputError(f"{file} is not JSON ({error}); write it anew with `diary episodes plan`") from error
-    if not isinstance(found, dict):
-        raise BadInputError(f"{file} holds no brief; write one with `diary episodes plan`")
-    if strangers := sorted(found.keys() - EpisodeOptions.model_fields.keys() - {"show", "schema_version"}):
-        raise BadInputError(f"{file}: a brief has no {strangers[0][:40]!r}; see `diary episodes plan`")
-    return found
 
 
 def plan(
@@ -69,12 +38,16 @@ def plan(
     words: Words = None,
     minutes: Minutes = None,
     adapter: Adapter = None,
+    seed: Seed = None,
+    guest_is: GuestIs = None,
+    consent: Consent = "",
     brief: Brief = None,
     to: To = None,
 ) -> None:
     """Plan the chapters of an episode: a brief to look over, change, and write with `diary episodes write --brief`."""
-    options = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "words": words}
-    request = brief_of(show, brief, {**options, "minutes": minutes, "adapter": adapter, "review_plan": True})
+    told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
+    how = {"consent": consent, "words": words, "minutes": minutes, "adapter": adapter, "seed": seed}
+    request = brief_of(show, brief, {**told, **how, "review_plan": True})
     done = carry_out("/v1/episodes", request)
     save((json.dumps(done["brief"], ensure_ascii=False, indent=1) + "\n").encode(), to)
     if to is not None:
@@ -90,13 +63,17 @@ def questions(
     words: Words = None,
     minutes: Minutes = None,
     adapter: Adapter = None,
+    seed: Seed = None,
+    guest_is: GuestIs = None,
+    consent: Consent = "",
     brief: Brief = None,
     to: To = None,
     as_json: Json = False,
 ) -> None:
     """Write the host's half of an interview that you will hold: questions, follow-ups and a time plan, in Markdown."""
-    options = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "words": words}
-    request = brief_of(show, brief, {**options, "minutes": minutes, "adapter": adapter, "write": "questions"})
+    told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
+    how = {"consent": consent, "words": words, "minutes": minutes, "adapter": adapter, "seed": seed}
+    request = brief_of(show, brief, {**told, **how, "write": "questions"})
     done = carry_out("/v1/episodes", request)
     if as_json:
         get(f"/v1/shows/{show}/questions/{done['episode']}", as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared import keys
 from shared.best import best_of
 from shared.lengths import Length, length_of, sample, target_words, words_per_minute
-from shared.schemas import Adapter, Episode, EpisodeRequest, WritingEstimate
+from shared.schemas import Adapter, Episode, EpisodeRequest, RevisionRequest, WritingEstimate
 from shared.store import Store, load
 
 TOKENS_PER_WORD = 1.3
@@ -39,6 +39,17 @@ def estimate(request: EpisodeRequest, store: Store) -> WritingEstimate:
         tokens=tokens,
         seconds=round(tokens / speed) if speed else None,
     )
+
+
+def estimate_revision(request: RevisionRequest, store: Store) -> WritingEstimate | None:
+    """Of an episode that is to become longer, what is missing; None where only turns are changed."""
+    if request.words is None and request.minutes is None:
+        return None
+    parent = load(store, keys.episode(request.show, request.episode), Episode)
+    real = _real(store, request.show)
+    whole = request.words or target_words(request.minutes, real)
+    brief = parent.brief.model_copy(update={"words": max(0, whole - parent.report.words), "minutes": None})
+    return estimate(brief.model_copy(update={"adapter": parent.adapter or "base"}), store)
 
 
 def _real(store: Store, show: str) -> list[Length]:

@@ -41,6 +41,7 @@ def orders(store: Store, crew: Crew) -> list[JobRoute]:
             RevisionRequest,
             partial(run, REVISE, "/v1/episode-revisions"),
             partial(demand_episode, store),
+            estimate=partial(estimates.estimate_revision, store=store),
         ),
     ]
 

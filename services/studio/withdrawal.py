@@ -205,7 +205,7 @@ def job_texts(recording: Recording, as_edited: Recording) -> tuple[str, ...]:
 
 
 def in_the_way(jobs: Iterable[RememberedJob], recording: str, made: Collection[str]) -> list[RememberedJob]:
-    """Unfinished jobs of its show that read the recording, or something made of it.
+    """Unfinished jobs of its show that read the recording, or something made of it, or may show a model a piece of it.
 
     made   names of the datasets and adapters made from it
     """
@@ -219,8 +219,4 @@ def _reads(job: RememberedJob, recording: str, made: Collection[str]) -> bool:
         return not chosen or recording in chosen
     if job.kind == "train":
         return asked.get("dataset") in made or asked.get("continue_from") in made
-    if job.kind == "write":
-        return asked.get("adapter") in made or (asked.get("adapter") == "best" and bool(made))
-    if job.kind == COMPARE:
-        return any(name in made or (name == "best" and made) for name in asked.get("adapters", ()))
-    return False
+    return job.kind in ("write", "revise", COMPARE)

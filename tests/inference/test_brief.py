@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from pydantic import ValidationError
 
 from services.inference import brief
 from services.inference import job as story
+from services.inference.means import Means
+from services.inference.settings import Settings
 from shared import keys
 from shared.guests import Fact, GuestSheet, guest_id
 from shared.schemas import (
@@ -93,7 +97,9 @@ def add_sheet(store: MemoryStore, *facts: tuple[str, str | None]) -> None:
 def settle(store: MemoryStore, room: int = 1000, **more: Any) -> Commission:
     """With a token for each letter."""
     order = EpisodeRequest(show=SHOW.slug, guest="Theo", **more)
-    return brief.settled(order, "e1", more.get("adapter", "base"), (), store, len, room)
+    counting: Any = SimpleNamespace(renderer=SimpleNamespace(count=len))
+    means = Means(FakeJob(Path("unused")), store, counting, Settings(max_model_len=4 * room))
+    return brief.settled(order, "e1", more.get("adapter", "base"), (), means)
 
 
 def test_what_the_brief_says_of_the_guest_stands_before_the_sheet_and_nothing_comes_twice(store):

@@ -142,5 +142,16 @@ def test_a_turn_is_cut_before_the_sentence_with_which_it_begins_to_loop():
 
     assert (cut.text, cut.closed) == (good, True)
     assert before_loop(draft(good, ended=True), Said()).text == good
+    assert not [fault for fault in faults(cut, "guest", Said()) if fault.is_loop], "enough is left of it"
     whole = "la la la la la la la la la la la."
     assert before_loop(draft(whole, ended=True), Said()).text == whole, "nothing sound is left: the gate says so"
+
+
+def test_a_stump_before_a_loop_is_no_turn():
+    loop = "They laughed at first and then they laughed at first and then they laughed at first."
+    stump = before_loop(draft(f"You smile at them. {loop}", ended=True), Said())
+    asked = before_loop(draft(f"Did they laugh at you? {loop}", ended=True), Said())
+
+    assert [fault.reason for fault in faults(stump, "guest", Said())] == ["begins to loop after 4 words"]
+    assert all(fault.is_loop for fault in faults(stump, "guest", Said()))
+    assert faults(asked, "host", Said()) == [], "a question is whole, however short"

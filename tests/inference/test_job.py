@@ -13,6 +13,7 @@ from shared.errors import (
     ArtifactMissingError,
     BadInputError,
     EngineFailedError,
+    EngineRefusedError,
     JobCancelledError,
     NotFoundError,
 )
@@ -173,10 +174,46 @@ def test_a_turn_that_is_never_usable_fails_the_job_and_nothing_is_invented(write
 
 
 def test_of_several_candidates_one_in_the_middle_is_chosen(write, engine):
-    asked_for = write(BRIEF.model_copy(update={"candidates": 3}))
+    engine.script = [[(SENTENCE.format(n, n, n), odds) for n, odds in enumerate((-0.2, -3.0, -1.1))]]
+
+    episode = write(BRIEF.model_copy(update={"candidates": 3}))
 
     assert {ask.n for _, ask in engine.asked} == {3}
-    assert asked_for.report.empty_turns == 0
+    assert episode.turns[0].text == SENTENCE.format(2, 2, 2)
+
+
+def test_of_several_candidates_the_one_as_likely_as_real_turns_is_chosen(write, engine, store):
+    add_adapter(store, "lamp.r1.c8", loss=2.9)
+    engine.script = [[(SENTENCE.format(n, n, n), odds) for n, odds in enumerate((-0.2, -3.0, -1.1))]]
+
+    assert write(BRIEF.model_copy(update={"candidates": 3})).turns[0].text == SENTENCE.format(1, 1, 1)
+
+
+def test_chapters_that_are_longer_than_the_episode_are_refused(write):
+    plan = (PlannedChapter(title="Bees", words=2000), PlannedChapter(title="Honey"))
+
+    with pytest.raises(BadInputError, match="chapters have 2,000 words, and the episode is to have 120"):
+        write(BRIEF.model_copy(update={"plan": plan}))
+
+
+def test_a_turn_that_is_too_short_each_time_is_no_loop(write, engine, settings):
+    engine.script = [SENTENCE.format(1, 1, 1), *["No."] * settings.attempts]
+
+    turn = write().turns[1]
+
+    assert (turn.text, turn.attempts, turn.fresh) == ("No.", settings.attempts, False)
+
+
+def test_an_engine_that_tells_no_log_probabilities_costs_the_report_its_perplexities_alone(write, engine):
+    def refuse(*_) -> float:
+        raise EngineRefusedError("prompt_logprobs is not allowed")
+
+    engine.expects = refuse
+
+    report = write().report
+
+    assert (report.likelihood, report.answers_by_likelihood) == (None, None)
+    assert report.turns > 3
 
 
 def test_when_the_device_is_wanted_the_engine_stops_and_the_episode_goes_on(write, engine):

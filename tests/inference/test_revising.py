@@ -63,7 +63,7 @@ def test_a_replaced_turn_has_the_persons_words_and_name_and_nothing_is_asked(rev
     assert (turn.text, turn.written_by, turn.role) == (PERSON, "tester", "host")
     assert [one for one in revised.turns if one.index != 2] == [one for one in parent.turns if one.index != 2]
     assert engine.asked == engine.asides == []
-    assert (revised.revises, revised.changes) == (parent.id, "turns 2 replaced")
+    assert (revised.revises, revised.changes) == (parent.id, "replaced: 2")
     assert holds_its_form(revised)
 
 
@@ -188,22 +188,58 @@ def test_the_adapter_of_the_other_episode_writes_on_although_a_better_one_came(
     assert {name for name, _ in engine.asked} == {"lamp.r1.c8"}
 
 
-def test_another_seed_writes_other_turns_and_the_same_one_the_same(revise, tmp_path, renderer):
+def test_each_order_writes_other_turns_unless_a_seed_is_named(revise, tmp_path, renderer):
     def again(name: str, **more: Any) -> list[str]:
         engine = ScriptedVllmEngine(renderer)
         return texts(revise(regenerate=(3, 3), job=FakeJob(tmp_path, name), engine=engine, **more))
 
-    assert again("a") == again("b") != again("c", seed=7)
+    assert len({tuple(again(name)) for name in "abc"}) == 3
+    assert again("a2", seed=8) != again("c", seed=7)
     assert again("d", seed=7) == again("c2", seed=7)
+
+
+def test_a_turn_that_is_written_again_does_not_say_what_follows_it(revise, parent, engine):
+    engine.script = [parent.turns[4].text]
+
+    turn = revise(regenerate=(2, 2)).turns[2]
+
+    assert turn.text != parent.turns[4].text
+    assert "of what follows" in turn.rejected[0]
+
+
+def test_a_revision_says_which_sources_of_the_other_episode_were_withdrawn(revise, parent, store):
+    key = keys.episode(SHOW.slug, parent.id)
+    withdrawn = parent.model_copy(update={"source_withdrawn": ("rec1",)})
+    store.objects[key] = withdrawn.model_dump_json().encode()
+
+    assert revise(regenerate=(2, 2)).source_withdrawn == ("rec1",)
+
+
+def test_of_an_episode_without_a_length_the_length_it_was_begun_with_counts(revise, parent, store):
+    key = keys.episode(SHOW.slug, parent.id)
+    old = parent.model_copy(update={"brief": parent.brief.model_copy(update={"words": None})})
+    store.objects[key] = old.model_dump_json().encode()
+
+    revised = revise(regenerate=(len(parent.turns) - 3, len(parent.turns) - 1))
+
+    assert revised.brief.words == parent.brief.words
+    assert not [finding for finding in revised.report.findings if "instead of" in finding]
 
 
 # ---- kills -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "changes", [{"words": 1500}, {"regenerate": (2, 5)}, {"regenerate": (2, 2), "rest": "rewrite"}], ids=str
+    "changes",
+    [
+        {"words": 1500, "seed": 9},
+        {"regenerate": (2, 5), "seed": 9},
+        {"regenerate": (2, 2), "rest": "rewrite", "seed": 9},
+    ],
+    ids=str,
 )
 def test_killed_at_any_place_a_revision_becomes_the_same(revise, store, renderer, settings, tmp_path, parent, changes):
+    changes = {**changes, "seed": 9}
     whole = revise(**changes, job=FakeJob(tmp_path, "whole"), engine=ScriptedVllmEngine(renderer))
     request = RevisionRequest(show=SHOW.slug, episode=parent.id, **changes)
     dying = DyingStore(store.objects)

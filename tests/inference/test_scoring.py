@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from services.inference.adapters import AdapterFiles
+from services.inference.means import Means
 from services.inference.scoring import Scorer
+from services.inference.settings import Settings
 from shared.errors import JobCancelledError
 from shared.render import header
 from shared.schemas import EpisodeTurn
-from tests.fakes import FakeJob, ScriptedVllmEngine
+from tests.fakes import FakeJob, MemoryStore, ScriptedVllmEngine
 from tests.inference.conftest import add_adapter
 
 SYSTEM = header(show_title="The Lamp Room", host="Mara Quill", guest="Theo Vance")
@@ -39,7 +41,7 @@ def turns(*texts: str) -> list[EpisodeTurn]:
 
 
 def scorer(engine, job, *, adapter: AdapterFiles | None = None, tokens: int = 10**6, context: int = 4096) -> Scorer:
-    return Scorer(engine, adapter, SYSTEM, job, tokens, context)
+    return Scorer(Means(job, MemoryStore(), engine, Settings()), adapter, SYSTEM, tokens, context)
 
 
 def read(engine: ScriptedVllmEngine) -> int:

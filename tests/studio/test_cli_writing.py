@@ -53,13 +53,15 @@ def test_a_plan_is_a_brief_to_change_and_to_write_with(desk: Desk, crew: Scripte
     brief = json.loads(file.read_text())
     brief["plan"][0]["title"] = "The workshop"
     file.write_text(json.dumps(brief))
-    as_json(desk.diary("episodes", "write", "lamp", "--brief", str(file), "--seed", "7", "--json"))
+    told = ("--seed", "7", "--fact", "She hums.")
+    as_json(desk.diary("episodes", "write", "lamp", "--brief", str(file), *told, "--json"))
 
     assert done.returncode == 0 and f"diary episodes write lamp --brief {file}" in " ".join(done.stderr.split())
     assert asked["review_plan"] and asked["facts"] == ["She mends lamps."] and asked["tone"] == "dry"
     written = sent(crew)
     assert written["plan"][0]["title"] == "The workshop" and "review_plan" not in written
     assert (written["guest"], written["words"], written["seed"]) == ("Orla Finch", 5000, 7)
+    assert written["facts"] == ["She mends lamps.", "She hums."]
 
 
 def test_a_length_that_is_given_replaces_the_briefs(desk: Desk, crew: ScriptedCrew, tmp_path: Path):

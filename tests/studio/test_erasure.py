@@ -314,7 +314,8 @@ def test_it_is_refused_while_a_job_works_with_it_naming_the_job(store: MemorySto
         (a_job("train", dataset="d2", continue_from="lamp.r1.c4"), True),
         (a_job("write", adapter="lamp.r1.c4"), True),
         (a_job("write", adapter="best"), True),
-        (a_job("write", adapter="base"), False),
+        (a_job("write", adapter="base"), True),
+        (a_job("revise", episode="e1"), True),
         (a_job("refresh", source="s1"), False),
     ],
 )
