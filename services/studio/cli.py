@@ -176,8 +176,8 @@ def run_pipeline(
     """All steps in one order: add, transcribe, build the dataset, train, write an episode."""
     with studio() as client:
         found = [as_source(client, file) for file in files or ()]
-    brief = {"guest": guest, "about": about, "guest_is": guest_is or "invented", "consent": consent}
-    brief |= length(words, minutes)
+    told = {"guest": guest, "about": about, "guest_is": guest_is or "invented", "consent": consent}
+    brief = {**told, **length(words, minutes)}
     request = {
         "show": show,
         "sources": found,

@@ -239,7 +239,6 @@ def test_of_an_episode_without_a_length_the_length_it_was_begun_with_counts(revi
     ids=str,
 )
 def test_killed_at_any_place_a_revision_becomes_the_same(revise, store, renderer, settings, tmp_path, parent, changes):
-    changes = {**changes, "seed": 9}
     whole = revise(**changes, job=FakeJob(tmp_path, "whole"), engine=ScriptedVllmEngine(renderer))
     request = RevisionRequest(show=SHOW.slug, episode=parent.id, **changes)
     dying = DyingStore(store.objects)
