@@ -150,6 +150,52 @@ class VllmServer(ServerEngine):
         return self.explained(super()._death())
 
 
+class Hall:
+    """Many may talk in it at once, or one alone.
+
+    With --enable-lora, vLLM dies when log-probabilities of a prompt are asked for while it writes for others: its
+    logits have one row per sequence of the step then, not one per token of the prompt (seen on CPU).
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside, self._waiting, self._is_alone = 0, 0, False
+
+    @contextmanager
+    def among_others(self, job: Watch) -> Iterator[None]:
+        with self._changed:
+            while self._is_alone or self._waiting:
+                self._changed.wait(POLL_S)
+                job.check()
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self, job: Watch) -> Iterator[None]:
+        """Whoever comes later waits, so that this one's turn comes too."""
+        with self._changed:
+            self._waiting += 1
+            try:
+                while self._is_alone or self._inside:
+                    self._changed.wait(POLL_S)
+                    job.check()
+                self._is_alone = True
+            finally:
+                self._waiting -= 1
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_alone = False
+                self._changed.notify_all()
+
+
 class VllmEngine:
     """Writes turns with the base model or with proven adapters.
 
@@ -163,6 +209,7 @@ class VllmEngine:
         self._child = None if settings.vllm_url else VllmServer(settings, lease)
         self._proof: _Proof | None = None
         self._proving = threading.Lock()
+        self._hall = Hall()
 
     def base(self, job: Watch) -> Base:
         """The base model, once it is in its folder."""
@@ -319,7 +366,8 @@ class VllmEngine:
     # ---- the wire --------------------------------------------------------------------------------------------------
 
     def _complete(self, body: dict[str, Any], job: Watch) -> dict[str, Any]:
-        answer = self._ask("POST", "/v1/completions", body, job)
+        with self._hall.alone(job) if "prompt_logprobs" in body else self._hall.among_others(job):
+            answer = self._ask("POST", "/v1/completions", body, job)
         if answer.status_code == 404:
             self._proof = None
             raise EngineFailedError(f"the engine has no model {body['model']} any more; it is loaded again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from shared.adverts import advert_words
 from shared.bleed import answers_itself
 from shared.recitation import TrainingText
 from shared.render import HEADER_WORDS
-from shared.repetition import WINDOW_WORDS, repetition, words_of
-from shared.report import Spoken
+from shared.repetition import WINDOW_STRIDE, WINDOW_WORDS, repetition, words_of
+from shared.report import WINDOW, Spoken
 
 MIN_WORDS = 4
 STUMP_WORDS = 8  # before a loop; stumps kept one after the other make an episode of "You smile." and "She smiles."
@@ -20,8 +21,10 @@ IN_TURN_LIMIT = 0.3  # share of repeated word 3-grams within the turn
 HISTORY_LIMIT = 0.3  # share of the turn's word 4-grams that were said before
 RECITAL_WEIGHT = 3  # somebody else's words, but sound ones
 STUMP_WEIGHT = 2  # what is left of a turn before its loop
+CIRCLE_WEIGHT = 8  # of a turn that would spoil the episode's report
 LOOP_WEIGHT = 4  # a loop feeds on itself: worse than a turn that is short and breaks off
 WINDOW_LIMIT = 0.2  # rep-4 of the last 200 words, with the turn
+RECENT_WORDS = 2000
 COPIED_WORDS = 12  # a span this long from an earlier turn is a copy
 
 MARKER = re.compile(r"\[\s?/?\s?INST\]|</?s>|<\s?\|[a-z_ ]+\|>|<<\s?/?SYS", re.IGNORECASE)
@@ -37,15 +40,15 @@ SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)")
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a turn was rejected. A grave fault is never kept; of turns with others the lightest is the last resort."""
+    """Why a turn was rejected. A grave fault is never kept; of turns with others the lightest is the last resort.
+
+    loops   the talk goes round in circles: more attempts of this kind will not help
+    """
 
     reason: str
     weight: int = 1
     grave: bool = False
-
-    @property
-    def is_loop(self) -> bool:
-        return self.weight in (STUMP_WEIGHT, LOOP_WEIGHT)
+    loops: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ class Said:
     """What was said so far, as the gate looks it up; it grows turn by turn, so that no turn is read twice."""
 
     def __init__(self, history: Iterable[Spoken] = ()) -> None:
-        self._grams: set[tuple[str, ...]] = set()
+        self._grams: Counter[tuple[str, ...]] = Counter()
+        self._recent: deque[tuple[int, list[tuple[str, ...]]]] = deque()
+        self._recent_words = 0
         self._spans: set[tuple[str, ...]] = set()
         self._guest_turns = self._short_turns = 0
         self.tail: list[str] = []
@@ -88,7 +93,13 @@ class Said:
 
     def add(self, turn: Spoken) -> None:
         words = words_of(turn.text)
-        self._grams.update(_grams(words, 4))
+        self._recent.append((len(words), _grams(words, 4)))
+        self._recent_words += len(words)
+        self._grams.update(self._recent[-1][1])
+        while self._recent_words - self._recent[0][0] >= RECENT_WORDS:
+            count, grams = self._recent.popleft()
+            self._recent_words -= count
+            self._grams -= Counter(grams)
         self._spans.update(_grams(words, COPIED_WORDS))
         self.tail = [*self.tail, *words][-WINDOW_WORDS:]
         if turn.role == "guest":
@@ -96,7 +107,8 @@ class Said:
             self._short_turns += len(words) < MIN_WORDS
 
     def share(self, words: Sequence[str]) -> float:
-        """Share of the 4-grams of `words` that earlier turns have."""
+        """Share of the 4-grams of `words` that turns of the last 2,000 words have: with the length of an episode, more
+        and more of what anybody says was said before."""
         grams = _grams(words, 4)
         return sum(gram in self._grams for gram in grams) / len(grams) if grams else 0.0
 
@@ -141,7 +153,7 @@ def faults(
     if not turn.closed:
         found.append(Fault("unfinished sentence"))
     if turn.cut and len(words) < STUMP_WORDS and not turn.text.endswith("?"):
-        found.append(Fault(f"begins to loop after {len(words)} words", STUMP_WEIGHT))
+        found.append(Fault(f"begins to loop after {len(words)} words", STUMP_WEIGHT, loops=True))
     if role == "host" and answers_itself(turn.text):
         found.append(Fault("answers its own question", RECITAL_WEIGHT))
     if phrases := advert_words(turn.text):
@@ -159,15 +171,23 @@ def loops(words: Sequence[str], said: Said) -> list[Fault]:
     """What a turn says again, of itself or of those before it."""
     found = []
     if (share := repetition(words, 3)) > IN_TURN_LIMIT:
-        found.append(Fault(f"repeats itself ({share:.0%} of its 3-grams)", LOOP_WEIGHT))
+        found.append(Fault(f"repeats itself ({share:.0%} of its 3-grams)", LOOP_WEIGHT, loops=True))
     if (share := said.share(words)) > HISTORY_LIMIT:
-        found.append(Fault(f"repeats earlier turns ({share:.0%} of its 4-grams)", LOOP_WEIGHT))
+        found.append(Fault(f"repeats earlier turns ({share:.0%} of its 4-grams)", LOOP_WEIGHT, loops=True))
     elif said.has_copied(words):
-        found.append(Fault(f"copies {COPIED_WORDS} words or more of an earlier turn", LOOP_WEIGHT))
-    share = repetition([*said.tail, *words][-WINDOW_WORDS:], 4)
-    if not found and share > max(WINDOW_LIMIT, repetition(said.tail, 4)):
-        found.append(Fault(f"goes round in circles ({share:.0%} of the last {WINDOW_WORDS} words)", LOOP_WEIGHT))
+        found.append(Fault(f"copies {COPIED_WORDS} words or more of an earlier turn", LOOP_WEIGHT, loops=True))
+    share = worst_of_new(words, said)
+    if share > max(WINDOW_LIMIT, repetition(said.tail, 4)):
+        weight = CIRCLE_WEIGHT if share > WINDOW.bad else LOOP_WEIGHT
+        found.append(Fault(f"goes round in circles ({share:.0%} of {WINDOW_WORDS} words)", weight, loops=True))
     return found
+
+
+def worst_of_new(words: Sequence[str], said: Said) -> float:
+    """Highest rep-4 of the windows that end in a turn, as the report looks at them."""
+    talk = [*said.tail, *words]
+    ends = {*range(len(said.tail) + WINDOW_STRIDE, len(talk), WINDOW_STRIDE), len(talk)}
+    return max(repetition(talk[max(0, end - WINDOW_WORDS) : end], 4) for end in ends)
 
 
 def copies(turn: Draft, shown: Said) -> list[Fault]:

@@ -423,7 +423,7 @@ class _Tried:
 
     def reject(self, why: str, faults: Sequence[gate.Fault]) -> None:
         self.rejected.append(why)
-        self.loops += any(fault.is_loop for fault in faults)
+        self.loops += any(fault.loops for fault in faults)
 
 
 def own_words(openings: Sequence[str]) -> list[str]:

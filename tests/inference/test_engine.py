@@ -15,7 +15,7 @@ import pytest
 
 from services.inference import job as story
 from services.inference.adapters import fetch
-from services.inference.engine import Ask, VllmEngine, command
+from services.inference.engine import Ask, Hall, VllmEngine, command
 from shared import keys
 from shared.errors import BadInputError, EngineFailedError, EngineRefusedError, JobCancelledError
 from shared.lease import Lease
@@ -449,3 +449,47 @@ def test_a_cancelled_episode_does_not_wait_for_the_device_behind_another(writers
     all_of_them.join()
     assert isinstance(all_of_them.errors.pop(behind), JobCancelledError)
     assert all_of_them.errors == {} and {*all_of_them.results} == {waiting}
+
+
+def test_who_reads_a_prompts_log_probabilities_is_alone_with_the_engine(tmp_path):
+    """vLLM dies of such a request beside others."""
+    hall, job = Hall(), FakeJob(tmp_path)
+    said: list[str] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    def talk() -> None:
+        with hall.among_others(job):
+            inside.set()
+            leave.wait(10)
+            said.append("talked")
+
+    def read() -> None:
+        with hall.alone(job):
+            said.append("read")
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    inside.wait(10)
+    with hall.among_others(job):
+        said.append("talked too")
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join(0.3)
+    assert said == ["talked too"]
+    leave.set()
+    for thread in (talker, reader):
+        thread.join(10)
+
+    assert said == ["talked too", "talked", "read"]
+
+
+def test_a_cancelled_job_does_not_wait_for_the_others_to_be_done(tmp_path):
+    hall, cancelled = Hall(), FakeJob(tmp_path)
+    cancelled.cancel()
+
+    with hall.among_others(FakeJob(tmp_path)), pytest.raises(JobCancelledError), hall.alone(cancelled):
+        pass
+    with hall.alone(FakeJob(tmp_path)), pytest.raises(JobCancelledError), hall.among_others(cancelled):
+        pass
+    with hall.among_others(FakeJob(tmp_path)):
+        pass

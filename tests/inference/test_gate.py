@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.inference.gate import LOOP_WEIGHT, Said, before_loop, draft, faults, has_markers, loops
+from services.inference.gate import CIRCLE_WEIGHT, LOOP_WEIGHT, Said, before_loop, draft, faults, has_markers, loops
 from shared.repetition import words_of
 from shared.report import Spoken
 
@@ -153,5 +153,27 @@ def test_a_stump_before_a_loop_is_no_turn():
     asked = before_loop(draft(f"Did they laugh at you? {loop}", ended=True), Said())
 
     assert [fault.reason for fault in faults(stump, "guest", Said())] == ["begins to loop after 4 words"]
-    assert all(fault.is_loop for fault in faults(stump, "guest", Said()))
+    assert all(fault.loops for fault in faults(stump, "guest", Said()))
     assert faults(asked, "host", Said()) == [], "a question is whole, however short"
+
+
+def test_a_turn_whose_words_go_round_with_those_before_it_is_a_loop_although_none_is_copied():
+    """Five words in a row, one of them new each time: no turn repeats another, and all of them say the same."""
+    said = Said()
+    for number in range(12):
+        said.add(Spoken("guest", f"You see the tall tree by house {number}, and I like it so much there."))
+
+    found = loops(words_of("You see the tall tree by house thirteen, and I like it so much there."), said)
+
+    assert any(fault.reason.startswith("goes round in circles") and fault.weight == CIRCLE_WEIGHT for fault in found)
+
+
+def test_what_was_said_long_ago_may_be_said_again_but_not_copied():
+    old = "The bees came home in the evening. They were loud that day. Nobody had seen it before."
+    said = Said([Spoken("guest", old)])
+    assert said.share(words_of(old)) == 1
+    for number in range(200):
+        said.add(Spoken("guest", " ".join(f"w{number}x{place}" for place in range(11))))
+
+    assert said.share(words_of(old)) == 0
+    assert said.has_copied(words_of(old))
