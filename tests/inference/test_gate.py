@@ -142,7 +142,7 @@ def test_a_turn_is_cut_before_the_sentence_with_which_it_begins_to_loop():
 
     assert (cut.text, cut.closed) == (good, True)
     assert before_loop(draft(good, ended=True), Said()).text == good
-    assert not [fault for fault in faults(cut, "guest", Said()) if fault.is_loop], "enough is left of it"
+    assert not [fault for fault in faults(cut, "guest", Said()) if fault.loops], "enough is left of it"
     whole = "la la la la la la la la la la la."
     assert before_loop(draft(whole, ended=True), Said()).text == whole, "nothing sound is left: the gate says so"
 
