@@ -1144,13 +1144,17 @@ class Episode(Record):
     base_model: str
     base_revision: str
     turns: tuple[EpisodeTurn, ...]
-    plan: tuple[PlannedChapter, ...] = ()
     revises: str | None = None
     changes: str = ""
     report: Report
     ai_generated: Literal[True] = True
     source_withdrawn: tuple[str, ...] = Field(default=(), description="recordings behind it that were erased since")
     lineage: Lineage
+
+    @property
+    def plan(self) -> tuple[PlannedChapter, ...]:
+        """The chapters that it was written by: its brief has them."""
+        return self.brief.plan
 
 
 class EpisodeResult(Record):

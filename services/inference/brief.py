@@ -10,7 +10,6 @@ from services.inference import talk
 from services.inference.means import Means
 from services.inference.talk import Conversation
 from shared import keys, recordings, transcripts
-from shared.corrections import left_out_of
 from shared.errors import ArtifactMissingError, BadInputError
 from shared.guests import fact_sheet
 from shared.lengths import length_of, sample, target_words
@@ -116,7 +115,7 @@ def _conversation(store: Store, show: str, transcript: Transcript) -> Conversati
         spans = recordings.read(store, show, transcript.recording).excluded_spans
     except ArtifactMissingError:  # a transcript that came without its recording
         spans = ()
-    return talk.conversation(transcript, left_out_of(transcript, spans))
+    return talk.conversation(transcript, spans)
 
 
 def _dated(text: str, date: str | None) -> str:

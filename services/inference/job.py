@@ -86,7 +86,6 @@ def write(commission: Commission, show: Show, base: Base, means: Means) -> Episo
         base_model=base.name,
         base_revision=base.revision,
         turns=tuple(turns),
-        plan=order.plan,
         revises=commission.revises,
         changes=commission.changes,
         report=report_of(turns, desk, adapter),

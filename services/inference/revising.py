@@ -68,7 +68,7 @@ def revised_brief(request: RevisionRequest, parent: Episode, store: Store, seed:
     raises   BadInputError if it is that long already
     """
     meant = parent.brief.words or parent.turns[0].target_words or parent.report.words
-    changes: dict[str, object] = {"seed": seed, "plan": parent.plan, "words": meant, "minutes": None}
+    changes: dict[str, object] = {"seed": seed, "words": meant, "minutes": None}
     if is_longer(request):
         words = request.words or target_words(
             request.minutes, [length_of(transcript) for transcript in sample(store, request.show)]

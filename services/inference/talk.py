@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from statistics import median
 
 from shared.adverts import advert_words
+from shared.conversation import spoken_of
 from shared.repetition import words_of
-from shared.schemas import ExcludedSpan, Message, Role, Transcript, TurnLengths
+from shared.schemas import ExcludedSpan, Message, Transcript, TurnLengths
 
 FEWEST_TURNS = 10  # of a role; from fewer no distribution is made
 FEWEST_WORDS = 4
 OPENINGS, OPENING_WORDS = 3, (8, 90)
 QUESTION_WORDS, ANSWER_WORDS = (6, 60), (15, 120)
-SPEAKING = {Role.HOST: "host", Role.GUEST: "guest"}
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,19 @@ class Conversation:
 
 
 def conversation(transcript: Transcript, excluded: Sequence[ExcludedSpan]) -> Conversation:
-    """Without trailers, adverts and whoever is neither host nor guest."""
+    """Without trailers, adverts and whoever is neither host nor guest.
+
+    excluded   spans of its recording; its own are left out too
+    """
     turns: list[Message] = []
-    for turn in transcript.turns:
-        role = SPEAKING.get(turn.role)
-        middle_s = (turn.start_s + turn.end_s) / 2
+    for turn in spoken_of(transcript, excluded):
         text = " ".join(turn.text.split())
-        if role is None or not text or any(span.start_s <= middle_s < span.end_s for span in excluded):
+        if turn.role is None or not text:
             continue
-        if turns and turns[-1].role == role:
-            turns[-1] = Message(role=turns[-1].role, text=f"{turns[-1].text} {text}")
+        if turns and turns[-1].role == turn.role:
+            turns[-1] = Message(role=turn.role, text=f"{turns[-1].text} {text}")
         else:
-            turns.append(Message.model_validate({"role": role, "text": text}))
+            turns.append(Message(role=turn.role, text=text))
     return Conversation(transcript.recording, tuple(turns))
 
 

@@ -30,12 +30,12 @@ Brief = Annotated[
 ]
 
 
-def brief_of(show: str, file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+def brief_of(show: str, file: Path | None, **options: Any) -> dict[str, Any]:
     """The request for an episode: what the file says, and on top of it every option that was given; facts add up.
 
     raises   BadInputError if there is no guest, or the file is no brief; NotFoundError if it is not there
     """
-    given = {name: value for name, value in options.items() if value not in (None, "", ())}
+    given = {name: value for name, value in options.items() if value not in (None, "", [])}
     written = _read(file)
     facts = [*written.get("facts", ()), *given.get("facts", ())]
     request = {**written, **given, **({"facts": facts} if facts else {}), "show": show}

@@ -60,9 +60,9 @@ def write(
     """Write a new AI episode."""
     if live and (as_json or no_wait):
         raise typer.BadParameter("--live prints turns as they come: leave out --json and --no-wait")
-    told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
+    told = {"guest": guest, "guest_is": guest_is, "consent": consent, "about": about, "tone": tone, "facts": fact}
     how = {"adapter": adapter, "seed": seed, "candidates": candidates, "temperature": temperature}
-    request = brief_of(show, brief, {**told, "consent": consent, "words": words, "minutes": minutes, **how})
+    request = brief_of(show, brief, **told, words=words, minutes=minutes, **how)
     if live and (request.get("review_plan") or request.get("write") == "questions"):
         raise BadInputError("the brief asks for no episode to read along: leave out --live, or change its write")
     if live:
@@ -92,7 +92,7 @@ def compare(
         raise typer.BadParameter("name episodes that are there, or a brief (--guest), not both")
     else:
         told = {"guest": guest, "about": about, "guest_is": guest_is, "consent": consent, "seed": seed}
-        brief = brief_of(show, None, {**told, "words": words, "minutes": minutes})
+        brief = brief_of(show, None, **told, words=words, minutes=minutes)
         order_comparison(show, brief, adapter or (), as_json=as_json, no_wait=no_wait)
 
 

@@ -45,9 +45,9 @@ def plan(
     to: To = None,
 ) -> None:
     """Plan the chapters of an episode: a brief to look over, change, and write with `diary episodes write --brief`."""
-    told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
-    how = {"consent": consent, "words": words, "minutes": minutes, "adapter": adapter, "seed": seed}
-    request = brief_of(show, brief, {**told, **how, "review_plan": True})
+    told = {"guest": guest, "guest_is": guest_is, "consent": consent, "about": about, "tone": tone, "facts": fact}
+    how = {"words": words, "minutes": minutes, "adapter": adapter, "seed": seed}
+    request = brief_of(show, brief, **told, **how, review_plan=True)
     done = carry_out("/v1/episodes", request)
     save((json.dumps(done["brief"], ensure_ascii=False, indent=1) + "\n").encode(), to)
     if to is not None:
@@ -71,9 +71,9 @@ def questions(
     as_json: Json = False,
 ) -> None:
     """Write the host's half of an interview that you will hold: questions, follow-ups and a time plan, in Markdown."""
-    told = {"guest": guest, "about": about, "tone": tone, "facts": tuple(fact or ()), "guest_is": guest_is}
-    how = {"consent": consent, "words": words, "minutes": minutes, "adapter": adapter, "seed": seed}
-    request = brief_of(show, brief, {**told, **how, "write": "questions"})
+    told = {"guest": guest, "guest_is": guest_is, "consent": consent, "about": about, "tone": tone, "facts": fact}
+    how = {"words": words, "minutes": minutes, "adapter": adapter, "seed": seed}
+    request = brief_of(show, brief, **told, **how, write="questions")
     done = carry_out("/v1/episodes", request)
     if as_json:
         get(f"/v1/shows/{show}/questions/{done['episode']}", as_json)
