@@ -284,6 +284,13 @@ class ShowRequest(Record):
     show: Slug
 
 
+class MissingTranscribed(Record):
+    """Recordings that have a transcript now, and why others have none."""
+
+    recordings: tuple[str, ...]
+    failed: dict[str, str] = Field(default={}, description="recording -> what went wrong")
+
+
 class ImportTranscriptRequest(Record):
     """A transcript file that was uploaded becomes a revision of a recording that is here."""
 

@@ -311,8 +311,16 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         known = self._status(job_id)
         if known is None:
-            raise NotFoundError(f"no job {job_id} in {self.service}; `diary jobs list` shows those that exist")
+            raise _no_job(job_id, self.service)
         return self._as_job(known)
+
+    def request(self, job_id: str) -> BaseModel:
+        """What a job was asked for, as a request. raises NotFoundError"""
+        known = self._status(job_id)
+        if known is None:
+            raise _no_job(job_id, self.service)
+        ticket = _ticket_of(known)
+        return self._kinds[ticket.kind].request_type.model_validate(ticket.request)
 
     def list(self, *, show: str | None = None, limit: int = 100) -> list[Job]:
         """Newest first; of one show, if one is named."""
@@ -534,6 +542,10 @@ class Jobs:
 
 def _ticket_of(status: Any) -> Ticket:
     return Ticket.loads(status.input["args"][0])
+
+
+def _no_job(job_id: str, service: str) -> NotFoundError:
+    return NotFoundError(f"no job {job_id[:160]} in {service}; `diary jobs list` shows those that exist")
 
 
 def _time(epoch_ms: int | None) -> datetime:

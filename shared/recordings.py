@@ -14,7 +14,10 @@ def read(store: Store, show: str, recording_id: str) -> Recording:
 
 
 def edited(store: Store, recording: Recording) -> Recording:
-    edits = edits_of(store, recording.show, recording.id)
+    return with_edits(recording, edits_of(store, recording.show, recording.id))
+
+
+def with_edits(recording: Recording, edits: RecordingEdits | None) -> Recording:
     if edits is None:
         return recording
     changed = {name: getattr(edits, name) for name in RecordingChanges.model_fields if name in Recording.model_fields}

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from shared import keys, preflight
-from shared.errors import BadInputError, DiaryError, StoreUnavailableError
+from shared.errors import BadInputError, ConflictError, DiaryError, StoreUnavailableError
 from shared.forgetting import Forgetting, Forgotten, carry_out
 from shared.jobs import Handler, Jobs
 from shared.lease import Lease
@@ -32,7 +32,7 @@ from shared.model_command import models_command
 from shared.needs import Finding
 from shared.problems import problem_of, unexpected
 from shared.races import probe_races
-from shared.schemas import Job, Problem, WritingEstimate
+from shared.schemas import Job, JobState, Problem, WritingEstimate
 from shared.settings import ServiceSettings, StoreSettings
 from shared.shelf import Shelf
 from shared.store import S3Store, Store
@@ -51,6 +51,7 @@ UPLOADS = "/v1/uploads"
 IMPORTS = "/v1/imports"
 STREAMED = (UPLOADS, IMPORTS, f"{IMPORTS}/checks")  # bodies of any size, read piece by piece
 EVERY_SHOW = "every show"
+CALLER = "diary.caller"  # in a request's scope: whom a door before ours has let in
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def job_service(
     links: Callable[[Job], dict[str, str]] = lambda job: {},
     checks: preflight.Checks = list,
     before_stop: Callable[[threading.Event], None] = lambda hurry: None,
+    without_token: Collection[str] = (),
 ) -> FastAPI:
     """Build a service around its job handlers.
 
@@ -135,6 +137,7 @@ def job_service(
     links     further links of a job
     checks    what is looked at before any work: logged at the start, and told at /health/preflight
     before_stop   saves what a stop would lose; bounds itself, and gives up when its event is set by a second SIGTERM
+    without_token   paths to which anybody may send a small body: they ask for the token themselves
     """
     metrics = Metrics(name)
     jobs = Jobs(name, settings, metrics, links)
@@ -161,16 +164,16 @@ def job_service(
         await asyncio.to_thread(shelf.stop)
         await asyncio.to_thread(jobs.stop)
 
-    app = FastAPI(title=f"diary-of-AI-ceo: {name}", version=VERSION, lifespan=lifespan)
+    app = FastAPI(title=f"diary-of-AI-ceo: {name}", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.jobs, app.state.store, app.state.tokens = jobs, store, TokenBook(settings.tokens_file)
     app.state.readiness = readiness
     _add_problems(app)
-    app.middleware("http")(_guard(app.state.tokens))
+    app.middleware("http")(_guard(frozenset(without_token)))
     app.middleware("http")(_trace_and_count(metrics))
     for route in routes:
         if route.path is not None:
             app.include_router(_making(route, route.path))
-    app.include_router(_jobs_door(jobs))
+    app.include_router(_jobs_door(jobs, {route.kind: route for route in routes}))
     app.include_router(_forgettings_door(jobs))
     app.include_router(_health_door(name, readiness, metrics, engines, checks, shelf))
     for router in routers:
@@ -231,8 +234,9 @@ def open_lease(service: str, settings: ServiceSettings) -> Lease | None:
 
 
 def caller(request: Request) -> Token:
-    """The token of this request."""
-    return request.app.state.tokens.find(request.headers.get("authorization"))
+    """The token of this request: its own, or the one of the session that a door before ours has found."""
+    known: Token | None = request.scope.get(CALLER)
+    return known or request.app.state.tokens.find(request.headers.get("authorization"))
 
 
 def viewer(token: Token = Depends(caller)) -> Token:
@@ -304,7 +308,7 @@ def checked_key(key: str | None) -> str | None:
     return key
 
 
-def _jobs_door(jobs: Jobs) -> APIRouter:
+def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
     def visible(job_id: str, token: Token, needed: Access) -> Job:
@@ -334,6 +338,14 @@ def _jobs_door(jobs: Jobs) -> APIRouter:
     def cancel_job(job_id: str, token: Token = Depends(editor)) -> Job:
         visible(job_id, token, Access.EDITOR)
         return jobs.cancel(job_id)
+
+    @router.post("/{job_id}/retry", status_code=202)
+    def retry_job(job_id: str, request: Request, response: Response, token: Token = Depends(editor)) -> Job:
+        """Ask for the same again, as a new job; what the old one has stored is found, and not made twice."""
+        job = visible(job_id, token, Access.EDITOR)
+        if job.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise ConflictError(f"job {job_id} is {job.state}; only a job that failed or was cancelled is tried again")
+        return queue(routes[job.kind], jobs.request(job_id), request, response, token)
 
     return router
 
@@ -427,7 +439,7 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        detail = f"{error.detail}: {request.method} {request.url.path}; see /docs"
+        detail = f"{error.detail}: {request.method} {request.url.path}; see /openapi.json"
         return problem_response(
             Problem(title="Http", status=error.status_code, detail=detail, trace_id=current_trace_id())
         )
@@ -452,14 +464,15 @@ async def _answered(request: Request, call_next: Callable[[Request], Awaitable[R
 
 
 def _guard(
-    tokens: TokenBook,
+    without_token: Collection[str],
 ) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
     """Refuse a request without a known token, or with too large a body, before its body is read."""
 
     async def middleware(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         if request.method in ("POST", "PUT", "PATCH"):
             try:
-                tokens.find(request.headers.get("authorization"))
+                if request.url.path not in without_token:
+                    caller(request)
                 if not _is_streamed(request.url.path):
                     _demand_small_body(request)
             except DiaryError as error:

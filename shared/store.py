@@ -45,10 +45,11 @@ FULL = ("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded")
 
 
 class Stored(NamedTuple):
-    """How large an object is, and when it was last written by the store's clock."""
+    """How large an object is, when it was last written by the store's clock, and its version tag (see Store.read)."""
 
     bytes: int
     modified: datetime
+    tag: str = ""
 
 
 class Store(Protocol):
@@ -367,7 +368,8 @@ class _BeyondEndError(Exception):
 
 def _stored(item: Any) -> Stored:
     """From what the client tells of an object, in a list or alone."""
-    return Stored(bytes=item.size or 0, modified=item.last_modified or datetime.now(UTC))
+    tag = (item.etag or "").strip('"')
+    return Stored(bytes=item.size or 0, modified=item.last_modified or datetime.now(UTC), tag=tag)
 
 
 @contextmanager

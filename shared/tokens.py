@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Literal
@@ -60,12 +61,13 @@ def new_token(name: str, role: Role, show: str | None = None) -> tuple[str, Toke
 
 
 class TokenBook:
-    """The tokens of a file, read again when it changes."""
+    """The tokens of the operator's file and of a file of the service's own, each read again when it changes.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = -1
-        self._tokens: list[Token] = []
+    own   where `add` and `remove` write; the operator's file itself if it is not set
+    """
+
+    def __init__(self, path: Path, own: Path | None = None) -> None:
+        self._files = tuple(_TokenFile(one) for one in (path, own) if one is not None)
 
     def find(self, authorization: str | None) -> Token:
         """The token of an Authorization header; NoTokenError if there is none or it is unknown."""
@@ -73,20 +75,44 @@ class TokenBook:
         if scheme.lower() != "bearer" or not secret:
             raise NoTokenError("send `Authorization: Bearer TOKEN`; `make up` prints where the admin token lies")
         wanted = digest(secret.strip())
-        for token in self._read():
+        for token in self.all():
             if hmac.compare_digest(token.sha256, wanted):
                 return token
         raise NoTokenError("this token is not known here; check DIARY_TOKEN, or ask an admin for a new one")
 
+    def all(self) -> tuple[Token, ...]:
+        """The operator's first, in the order in which they were added."""
+        return tuple(token for file in self._files for token in file.read())
+
+    def own(self) -> tuple[Token, ...]:
+        """Those that `remove` takes away."""
+        return tuple(self._files[-1].read())
+
     def add(self, token: Token) -> None:
-        tokens = [known for known in self._read() if known.name != token.name] + [token]
+        """One of the same name is replaced."""
+        self._files[-1].write([*(known for known in self.own() if known.name != token.name), token])
+
+    def remove(self, name: str) -> None:
+        """Whoever has it is a stranger from now on."""
+        self._files[-1].write([known for known in self.own() if known.name != name])
+
+
+class _TokenFile:
+    """A JSON list of tokens; an absent file holds none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = -1
+        self._tokens: list[Token] = []
+
+    def write(self, tokens: Sequence[Token]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".part")
         partial.touch(mode=0o600)
-        partial.write_text(json.dumps([known.model_dump() for known in tokens], indent=1))
+        partial.write_text(json.dumps([token.model_dump() for token in tokens], indent=1))
         partial.replace(self._path)
 
-    def _read(self) -> list[Token]:
+    def read(self) -> list[Token]:
         try:
             stamp = self._path.stat().st_mtime_ns
         except FileNotFoundError:

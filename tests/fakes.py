@@ -92,7 +92,8 @@ class MemoryStore:
     def _stored(self, key: str) -> Stored:
         from shared.store import Stored
 
-        return Stored(len(self.objects[key]), self._modified(key))
+        data = self.objects[key]
+        return Stored(len(data), self._modified(key), hashlib.md5(data).hexdigest())
 
     def _modified(self, key: str) -> datetime:
         return self.written.get(key, datetime.now(UTC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from services.studio.datasets_door import datasets_door
 from services.studio.episode_events import events_door
 from services.studio.episodes_door import episodes_door, questions_door
 from services.studio.facts import facts_door
+from services.studio.glances import Glances
 from services.studio.glossary import glossary_door
 from services.studio.guests_door import guest_sheets, guests_door
 from services.studio.library import Library, summary
@@ -28,12 +30,17 @@ from services.studio.memories import AskOthers, Memories, ask_neighbours
 from services.studio.nearest_door import nearest_door
 from services.studio.neighbours import Neighbours
 from services.studio.orders import REVISE, WRITE, orders
+from services.studio.pages.door import add_pages
+from services.studio.pages.frame import Frame
+from services.studio.pages.gate import LOGIN
+from services.studio.pages.studio import Studio
 from services.studio.review import review_door
 from services.studio.rounds import make_round
 from services.studio.runs_door import runs_door
 from services.studio.settings import Settings
 from services.studio.sources import sources_door
 from services.studio.status import Statuses, status_door, status_of
+from services.studio.tokens_door import tokens_door
 from services.studio.transcripts_door import transcripts_door
 from services.studio.uploads import uploads_door
 from shared import keys, machine, preflight
@@ -70,7 +77,7 @@ from shared.schemas import (
 from shared.service import JobRoute, editor, job_service, open_store, serve, viewer
 from shared.store import Store
 from shared.subscriptions import RefreshRequest, RefreshResult
-from shared.tokens import Access, Token
+from shared.tokens import Access, Token, TokenBook
 
 # what a person may ask for one by one: path, kind, service, request, result
 SINGLE_STEPS = (
@@ -108,6 +115,7 @@ def create_app(
     ask_others   what they remember of a recording that is erased, and have them forget it
     """
     memories, library = Memories(ask_others), Library(store)
+    book = TokenBook(settings.tokens_file, settings.state_dir / "tokens.json")
     erasing = care.erasures(store, memories)
 
     def demand(request: Any) -> None:
@@ -115,6 +123,13 @@ def create_app(
 
     routes = [
         JobRoute("/v1/pipelines", "pipeline", PipelineRequest, partial(pipeline.run, store=store, crew=crew), demand),
+        JobRoute(
+            "/v1/transcripts/missing",
+            "transcribe-missing",
+            ShowRequest,
+            partial(pipeline.transcribe_missing, store=store, crew=crew),
+            demand,
+        ),
         *(
             JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand)
             for path, kind, service, request, result in SINGLE_STEPS
@@ -148,12 +163,18 @@ def create_app(
         corrections_door(crew),
         voiceprints_door(crew),
         guests_door(store, memories),
+        tokens_door(store, book),
         *care.doors(store, settings),
         care.erasures_door(store, memories, erasing),
         clock(store, settings),
     ]
-    app = job_service("studio", settings, store, routes, routers=routers, links=_links, checks=checks)
+    app = job_service(
+        "studio", settings, store, routes, routers=routers, links=_links, checks=checks, without_token=(LOGIN,)
+    )
+    app.state.tokens = book
     memories.own = app.state.jobs
+    studio = Studio(store, library, Glances(store), crew, book, statuses, Frame())
+    add_pages(app, studio, settings.service_token.get_secret_value(), timedelta(hours=settings.session_hours))
     return app
 
 

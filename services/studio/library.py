@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from services.studio.comparisons import Comparison
-from shared import keys
+from shared import classifications, keys
+from shared.corrections import Repeats
 from shared.errors import ArtifactMissingError, ConflictError
-from shared.recordings import edited
 from shared.recordings import read as read_recording
+from shared.recordings import with_edits
 from shared.schemas import (
     Adapter,
     Checkpoint,
@@ -22,11 +23,12 @@ from shared.schemas import (
     EpisodeTurn,
     QuestionSheet,
     Recording,
+    RecordingEdits,
     Run,
     Show,
     Transcript,
 )
-from shared.store import Store, create_manifest, load
+from shared.store import Store, create_manifest, load, parse
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -52,11 +54,42 @@ def _still_there(store: Store, found: Iterable[str], read: Callable[[str], R]) -
     return records
 
 
+class Cabinet:
+    """Records that were read before, by key and version: a list of many is read from the store once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[str, tuple[str, BaseModel]] = {}
+
+    def by_key(self, prefix: str, record: type[R]) -> dict[str, R]:
+        """The records under a prefix as they are now, in order of their keys."""
+        listed = self._store.sizes(prefix)
+        for gone in [key for key in list(self._read) if key.startswith(prefix) and key not in listed]:
+            self._read.pop(gone, None)  # what is erased is nowhere remembered
+        found = {}
+        for key, stored in listed.items():
+            try:
+                found[key] = self._of(key, stored.tag, record)
+            except ArtifactMissingError:
+                continue  # erased since it was listed
+        return found
+
+    def _of(self, key: str, tag: str, record: type[R]) -> R:
+        known = self._read.get(key)
+        if known is not None and known[0] == tag and isinstance(known[1], record):
+            return known[1]
+        data, tag = self._store.read(key)
+        found = parse(data, key, record)
+        self._read[key] = (tag, found)
+        return found
+
+
 class Library:
     """All that can be looked at, by show."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._cabinet = Cabinet(store)
 
     def create_show(self, show: Show) -> Show:
         """Make a show; the same again is fine, another one under its name is a conflict."""
@@ -74,11 +107,31 @@ class Library:
     def show(self, slug: str) -> Show:
         return self._load(keys.show(slug), Show)
 
+    def counts(self, show: str) -> dict[str, int]:
+        """How many there are, from names alone."""
+        return {
+            "sources": len(self._store.list(keys.sources(show))),
+            "recordings": len(self._store.list(keys.recordings(show))),
+            "runs": len(self._store.list(keys.runs(show))),
+            "adapters": len(self._store.list(keys.adapters(show))),
+            "episodes": sum(key.endswith("/episode.json") for key in self._store.list(keys.episodes(show))),
+        }
+
+    def unclassified_repeats(self, show: str) -> int | None:
+        """Repeated spans that nobody has said anything of; None if nobody has looked for any."""
+        try:
+            found = load(self._store, keys.repeats(show), Repeats).clusters
+        except ArtifactMissingError:
+            return None
+        said = classifications.classified(found, classifications.read(self._store, show))
+        return sum(cluster.kind is None for cluster in said)
+
     def recordings(self, show: str) -> list[Recording]:
         """As people have corrected them."""
-        found = self._all(show, keys.recordings(show), Recording)
-        changed = set(self._store.list(keys.all_edits(show)))
-        return [edited(self._store, one) if keys.edits(show, one.id) in changed else one for one in found]
+        self.show(show)
+        edits = self._cabinet.by_key(keys.all_edits(show), RecordingEdits)
+        found = self._cabinet.by_key(keys.recordings(show), Recording).values()
+        return [with_edits(one, edits.get(keys.edits(show, one.id))) for one in found]
 
     def recording(self, show: str, recording: str) -> Recording:
         return read_recording(self._store, show, recording)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.studio.crew import Crew
+from services.studio.crew import Crew, Failed
 from shared import keys
-from shared.corrections import HostsFound, ShowRequest
+from shared.corrections import HostsFound, MissingTranscribed, ShowRequest
 from shared.errors import NotFoundError
 from shared.jobs import JobContext
 from shared.schemas import (
@@ -80,6 +80,18 @@ def without_transcript(store: Store, show: str) -> list[str]:
     names = [key.rsplit("/", 1)[1].removesuffix(".json") for key in store.list(keys.recordings(show))]
     waiting = [name for name in names if name not in heads and not store.exists(keys.tombstone(show, name))]
     return [name for name in waiting if load(store, keys.recording(show, name), Recording).working is not None]
+
+
+def transcribe_missing(order: ShowRequest, *, job: JobContext, store: Store, crew: Crew) -> MissingTranscribed:
+    """All recordings of a show that nobody has listened to yet; one that fails does not keep the others."""
+    demand_show(store, order.show)
+    missing = job.step("look for what has no transcript", lambda: without_transcript(store, order.show))
+    requests = [TranscribeRequest(show=order.show, recording=recording) for recording in missing]
+    told = crew.try_each(job, "transcribe", "transcription", "/v1/transcripts", requests, TranscriptResult)
+    crew.ask(job, "know hosts", "transcription", "/v1/hosts/found", ShowRequest(show=order.show), HostsFound)
+    failed = {name: one.problem for name, one in zip(missing, told, strict=True) if isinstance(one, Failed)}
+    done = tuple(one.recording for one in told if isinstance(one, TranscriptResult))
+    return MissingTranscribed(recordings=done, failed=failed)
 
 
 def transcribe(order: PipelineRequest, spoken: Sequence[str], job: JobContext, crew: Crew) -> list[TranscriptResult]:

@@ -21,8 +21,11 @@ class Settings(ServiceSettings):
     transcription_url: str = Field(default="http://127.0.0.1:8767", description="where transcription answers")
     trainer_url: str = Field(default="http://127.0.0.1:8768", description="where trainer answers")
     inference_url: str = Field(default="http://127.0.0.1:8769", description="where inference answers")
-    service_token: SecretStr = Field(default=SecretStr(""), description="admin token shown to the other services")
+    service_token: SecretStr = Field(
+        default=SecretStr(""), description="admin token shown to the other services; signs cookies"
+    )
     max_upload_bytes: int = Field(default=8 * 1024**3, gt=0, description="largest file a person may upload")
+    session_hours: float = Field(default=12.0, gt=0, le=24 * 90, description="hours that a browser stays signed in")
     concurrency: int = Field(default=16, ge=1, le=256, description="orders followed at once; they mostly wait")
 
     refresh_every_h: float = Field(

@@ -1,0 +1,109 @@
+"""A real browser in front of studio's pages: Debian's Chromium, driven by Playwright; axe-core looks for barriers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.studio.local import ROOT
+
+AXE = ROOT / ".venvs" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+)  # fmt: skip
+SERIOUS = ("serious", "critical")
+SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+def chromium() -> str | None:
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for the whole session."""
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright in this environment; run `make install`")
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium here; install it (apt-get install chromium) or name it in CHROMIUM")
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield running
+        running.close()
+
+
+@dataclass
+class Visit:
+    """A browser's page, and what it complained about.
+
+    errors   of the console and of scripts; `close` fails if there is one that no test took out
+    """
+
+    page: Any
+    url: str
+    pictures: Path
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Any:
+        self.page.goto(self.url + path)
+        return self.page
+
+    def sign_in(self, secret: str, path: str = "/") -> Any:
+        self.open(f"/login?next={path}")
+        self.page.get_by_label("Token").fill(secret)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(self.url + path)
+        return self.page
+
+    def look(self, name: str) -> None:
+        """Keep a picture of the page as it is, and demand that nobody is kept out of it."""
+        self.page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
+        assert_accessible(self.page)
+
+    def close(self) -> None:
+        self.page.context.close()
+        assert self.errors == [], f"the browser complained: {self.errors}"
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
+    """Open browsers at studio's URL: `visit(url)`, or on a phone, or in the dark. Pictures go to .run/pictures."""
+    opened: list[Visit] = []
+    pictures = Path(os.environ.get("PICTURES", ROOT / ".run" / "pictures"))
+    pictures.mkdir(parents=True, exist_ok=True)
+
+    def begin(url: str, size: str = "wide", scheme: str = "light") -> Visit:
+        context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        here = Visit(page, url, pictures)
+        page.on("console", lambda told: here.errors.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: here.errors.append(str(error)))
+        opened.append(here)
+        return here
+
+    yield begin
+    for one in opened:
+        one.close()
+
+
+def assert_accessible(page: Any) -> None:
+    """No serious violation by axe-core's rules."""
+    if not AXE.exists():
+        pytest.skip("axe-core is missing; run `make install` where npm is")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    told = [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for one in found
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+    assert not told, "\n".join(told)
