@@ -1,4 +1,4 @@
-"""How long the next turn may be, and when the host says goodbye, so that an episode ends within 10 % of its target."""
+"""How long the next turn may be, and when the host says goodbye: near its target, and within 10 % of it in any case."""
 
 from __future__ import annotations
 
@@ -74,9 +74,10 @@ def plan_turn(
     """
     role: Literal["host", "guest"] = "guest" if index % 2 else "host"
     missing = math.ceil((1 - LENGTH_TOLERANCE) * target_words) - said_words
+    is_near = target_words - said_words <= max(LONG_GOODBYE_WORDS, said_words / max(1, index))
     left = math.floor((1 + LENGTH_TOLERANCE) * target_words) - said_words
     position = min(1.0, said_words / target_words)
-    if role == "host" and index > 0 and may_close and _time_to_close(missing, left, host):
+    if role == "host" and index > 0 and may_close and _time_to_close(is_near, missing, left, host):
         least, most = max(1, missing), max(CLOSING_WORDS, left)
         return TurnPlan(
             index=index,
@@ -102,9 +103,10 @@ def _around(words: float | None, limits: Limits) -> Limits:
     return Limits(min(limits.max_tokens // 2, max(limits.min_tokens, int(SHORTER * words * TOKENS_PER_WORD))), most)
 
 
-def _time_to_close(missing: int, left: int, host: Limits) -> bool:
+def _time_to_close(is_near: bool, missing: int, left: int, host: Limits) -> bool:
+    """When the target is so near that one more exchange would lead farther from it; or when none fits any more."""
     reachable = missing <= min(LONG_GOODBYE_WORDS, REACH * host.max_tokens / TOKENS_PER_WORD)
-    return reachable or left < EXCHANGE_WORDS + CLOSING_WORDS
+    return (is_near and reachable) or left < EXCHANGE_WORDS + CLOSING_WORDS
 
 
 def _tokens(words: int) -> int:

@@ -33,6 +33,13 @@ def test_an_episode_ends_within_a_tenth_of_its_target_on_the_hosts_goodbye(targe
     assert 0.9 * target <= sum(said) <= 1.1 * target
 
 
+@pytest.mark.parametrize("limits", [CPU, GPU])
+def test_long_episodes_are_as_long_as_they_are_asked_for_on_the_whole(limits):
+    lengths = [sum(spoken_words(5_000, limits, random.Random(seed))) for seed in range(40)]
+
+    assert 0.97 * 5_000 <= sum(lengths) / len(lengths) <= 1.04 * 5_000  # the goodbye comes on top
+
+
 def test_the_shortest_episode_is_a_question_an_answer_and_a_goodbye():
     assert len(spoken_words(20, CPU, random.Random(1))) >= 3
 
