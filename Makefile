@@ -3,9 +3,9 @@
 include services/environments.mk
 .DEFAULT_GOAL := help
 
-.PHONY: help install install-demo lock format check test test-slow test-compose test-compose-light demo up down clean \
+.PHONY: help install install-demo lock format check vendor test test-slow test-compose test-compose-light demo up down clean \
 	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer \
-	bench-inference showcase
+	bench-inference bench-pages showcase
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -24,10 +24,10 @@ demo: ## the whole story on two CPU cores, from speech to a new episode, install
 
 install-demo: $(PRODUCT:%=.venvs/%/.installed)
 
-test: $(ENVIRONMENTS:%=.venvs/%/.installed) ## unit tests in seconds, then a tiny run through every real engine
+test: $(ENVIRONMENTS:%=.venvs/%/.installed) .venvs/browser/.installed ## unit tests in seconds, then a tiny run through every real engine
 	.venvs/dev/bin/python -m pytest -m "not slow"
 
-test-slow: $(ENVIRONMENTS:%=.venvs/%/.installed) ## kills of real engines, real speech: minutes
+test-slow: $(ENVIRONMENTS:%=.venvs/%/.installed) .venvs/browser/.installed ## kills of real engines, real speech: minutes
 	.venvs/dev/bin/python -m pytest -m slow
 
 test-compose: .venvs/dev/.installed .venvs/speech/.installed ## build all images and live in them: demo, restarts, moves; half an hour
@@ -51,6 +51,9 @@ bench-trainer: .venvs/trainer/.installed ## how full packs are, and training bes
 
 bench-inference: .venvs/dev/.installed .venvs/trainer/.installed .venvs/engine-cpu/.installed ## what an episode costs by its length, and eight at once: half an hour
 	.venvs/dev/bin/python -m tests.bench_inference run
+
+bench-pages: .venvs/dev/.installed ## how long each page of a show with 500 recordings takes: minutes
+	.venvs/dev/bin/python -m tests.bench_pages
 
 showcase: .venvs/studio/.installed ## 10,000 words with an invented guest, by the stack that DIARY_URL names: for a GPU host
 	.venvs/studio/bin/python -m examples.showcase
@@ -92,12 +95,22 @@ check: .venvs/dev/.installed ## look for mistakes, formatting and wrong types
 lock: .venvs/uv/.installed ## pin pyproject.toml's extras into the requirements files (UPGRADE=1 for newer versions)
 	@$(foreach name,$(ENVIRONMENTS),$(call compile,$(name)))
 
+vendor: ## bring the browser libraries that services/studio/pages/static/vendor/vendor.json names; needs npm
+	.ci/vendor
+
 update-ytdlp: .venvs/uv/.installed ## pin the newest yt-dlp, which sites' changes ask for, and make ingest again, nothing else
 	@$(foreach name,ingest dev,$(call compile,$(name),$(YT_DLP:%=--upgrade-package %)))
 	@grep -E '^($(subst $(eval ) ,|,$(YT_DLP)))==' $(requirements_ingest)
 	@$(MAKE) --no-print-directory .venvs/ingest/.installed
 	@if docker info > /dev/null 2>&1; then docker compose build ingest && echo 'now: docker compose up --detach ingest'; \
 		else echo 'no Docker answers here: where ingest runs in a container, run docker compose build ingest there'; fi
+
+# What looks for barriers in the pages. Tests of pages also want Chromium: apt-get install chromium.
+AXE := axe-core@4.14.1
+.venvs/browser/.installed: Makefile
+	@if command -v npm > /dev/null; then echo "installing $(@D)"; mkdir -p $(@D) && \
+		npm install --silent --no-audit --no-fund --no-save --prefix $(@D) $(AXE) > /dev/null && touch $@; \
+		else echo 'no npm here: the pages are tested without axe-core'; fi
 
 clean: ## remove the environments and the tools' caches, never data
 	rm -rf .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -322,15 +322,31 @@ class Jobs:
         ticket = _ticket_of(known)
         return self._kinds[ticket.kind].request_type.model_validate(ticket.request)
 
-    def list(self, *, show: str | None = None, limit: int = 100) -> list[Job]:
-        """Newest first; of one show, if one is named."""
-        names = [f"{self.service}.{kind}" for kind in self._kinds]
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What this service does, in the order in which it was said."""
+        return tuple(self._kinds)
+
+    def list(
+        self,
+        *,
+        show: str | None = None,
+        kind: str | None = None,
+        state: JobState | None = None,
+        limit: int = 100,
+        skip: int = 0,
+    ) -> list[Job]:
+        """Newest first, without the first `skip`; of one show, of one kind, in one state, where they are named."""
+        names = [f"{self.service}.{known}" for known in self._kinds if kind in (None, known)]
+        if not names:
+            return []
         jobs: list[Job] = []
         for offset in itertools.count(step=LIST_PAGE):
             page = DBOS.list_workflows(name=names, sort_desc=True, limit=LIST_PAGE, offset=offset)
-            jobs += [self._as_job(status) for status in page if show in (None, _ticket_of(status).show)]
-            if len(jobs) >= limit or len(page) < LIST_PAGE:
-                return jobs[:limit]
+            found = [self._as_job(status) for status in page if show in (None, _ticket_of(status).show)]
+            jobs += [job for job in found if state in (None, job.state)]
+            if len(jobs) >= skip + limit or len(page) < LIST_PAGE:
+                return jobs[skip : skip + limit]
         raise AssertionError("pages do not end")
 
     def cancel(self, job_id: str) -> Job:

@@ -36,7 +36,16 @@ from shared.schemas import Job, JobState, Problem, WritingEstimate
 from shared.settings import ServiceSettings, StoreSettings
 from shared.shelf import Shelf
 from shared.store import S3Store, Store
-from shared.telemetry import Metrics, current_trace_id, log_to_stderr, new_trace_id, trace, trace_id_of
+from shared.telemetry import (
+    Metrics,
+    RecentLogs,
+    current_trace_id,
+    log_to_stderr,
+    new_trace_id,
+    recent_logs,
+    trace,
+    trace_id_of,
+)
 from shared.tokens import Access, Token, TokenBook
 from shared.version import VERSION
 
@@ -61,6 +70,7 @@ class JobRoute:
     path       None: another door of the service queues it, by `queue`
     settle     what the request leaves open and can be settled before it is queued
     estimate   what it comes to, for the answer
+    words      what it does, in a sentence, for the API's reference
     """
 
     path: str | None
@@ -71,6 +81,7 @@ class JobRoute:
     access: Access = Access.EDITOR
     settle: Callable[[Any], Any] = lambda request: request
     estimate: Callable[[Any], WritingEstimate | None] = lambda request: None
+    words: str = ""
 
 
 class Engine(Protocol):
@@ -175,6 +186,7 @@ def job_service(
             app.include_router(_making(route, route.path))
     app.include_router(_jobs_door(jobs, {route.kind: route for route in routes}))
     app.include_router(_forgettings_door(jobs))
+    app.include_router(_logs_door(recent_logs(name)))
     app.include_router(_health_door(name, readiness, metrics, engines, checks, shelf))
     for router in routers:
         app.include_router(router)
@@ -271,8 +283,10 @@ def _making(route: JobRoute, path: str) -> APIRouter:
         return queue(route, body, request, response, token, idempotency_key)
 
     make.__annotations__["body"] = route.request
-    make.__doc__ = f"Queue a {route.kind} job; follow it at its links."
-    router.add_api_route(path, make, methods=["POST"], status_code=202, response_model=Job, name=route.kind)
+    make.__doc__ = f"{route.words} Answers with the job `{route.kind}`: follow it at its links.".strip()
+    router.add_api_route(
+        path, make, methods=["POST"], status_code=202, response_model=Job, name=route.kind, tags=["orders"]
+    )
     return router
 
 
@@ -318,14 +332,20 @@ def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
 
     @router.get("")
     def list_jobs(
-        show: str | None = None, limit: int = Query(100, ge=1, le=1000), token: Token = Depends(viewer)
+        show: str | None = None,
+        kind: str | None = None,
+        state: JobState | None = None,
+        limit: int = Query(100, ge=1, le=1000),
+        skip: int = Query(0, ge=0, le=100_000),
+        token: Token = Depends(viewer),
     ) -> list[Job]:
         """Newest first; of one show, for a token that is for one show."""
         token.demand(Access.VIEWER, show)
-        return jobs.list(show=show or token.show, limit=limit)
+        return jobs.list(show=show or token.show, kind=kind, state=state, limit=limit, skip=skip)
 
     @router.get("/{job_id}")
     def get_job(job_id: str, token: Token = Depends(viewer)) -> Job:
+        """State, progress with the time left, and in the end its result or its problem."""
         return visible(job_id, token, Access.VIEWER)
 
     @router.get("/{job_id}/events")
@@ -336,6 +356,7 @@ def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
 
     @router.delete("/{job_id}")
     def cancel_job(job_id: str, token: Token = Depends(editor)) -> Job:
+        """Stop it, also in the services that work for it. What it has stored stays."""
         visible(job_id, token, Access.EDITOR)
         return jobs.cancel(job_id)
 
@@ -362,6 +383,18 @@ def _forgettings_door(jobs: Jobs) -> APIRouter:
     return router
 
 
+def _logs_door(recent: RecentLogs) -> APIRouter:
+    router = APIRouter(tags=["logs"])
+
+    @router.get("/v1/logs")
+    def logs(trace_id: str = Query(pattern="^[0-9a-f]{32}$"), token: Token = Depends(viewer)) -> list[dict[str, Any]]:
+        """What this service has logged of one trace since it started, of its last 5,000 lines; for admins."""
+        token.demand(Access.ADMIN, EVERY_SHOW)
+        return recent.of(trace_id)
+
+    return router
+
+
 async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
     last = ""
     while True:
@@ -384,10 +417,11 @@ def _health_door(
     checks: preflight.Checks,
     shelf: Shelf,
 ) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(tags=["status"])
 
     @router.get("/health/live")
     def live() -> dict[str, Any]:
+        """That the process answers, its version, and which engines run."""
         running = {name: engine.pid for name, engine in engines.items() if engine.pid is not None}
         return {"service": name, "version": VERSION, "engines": running}
 
@@ -405,6 +439,7 @@ def _health_door(
 
     @router.get("/metrics")
     def metrics_text(token: Token = Depends(viewer)) -> Response:
+        """For Prometheus."""
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
     return router

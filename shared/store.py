@@ -89,6 +89,10 @@ class Store(Protocol):
         """All keys under a prefix, sorted."""
         ...
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Names of what lies right below a prefix and holds further keys, sorted: `a` for `shows/a/show.json`."""
+        ...
+
     def sizes(self, prefix: str) -> dict[str, Stored]:
         """All objects under a prefix, in order of their keys."""
         ...
@@ -309,6 +313,12 @@ class S3Store:
             listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
             found = {item.object_name: _stored(item) for item in listed if item.object_name and not item.is_dir}
         return dict(sorted(found.items()))
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        with _named_errors(prefix):
+            listed = self._client.list_objects(self._bucket, prefix=prefix)
+            found = [item.object_name or "" for item in listed if item.is_dir]
+        return tuple(sorted(name.removeprefix(prefix).rstrip("/") for name in found))
 
     def delete(self, key: str) -> None:
         with _named_errors(key):

@@ -8,6 +8,7 @@ import re
 import secrets
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,10 +16,14 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from shared.urls import redact_text
 from shared.version import VERSION
+
+RECENT_LINES = 5000
 
 _context: ContextVar[dict[str, Any] | None] = ContextVar("diary_context", default=None)
 _KNOWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_OUR_TOKEN = re.compile(r"\bdiary_[A-Za-z0-9_-]{8,}")
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 
@@ -72,11 +77,52 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class RecentLogs(logging.Handler):
+    """The last lines that this process has logged, in memory: gone when it ends.
+
+    People read them, so tokens and the secrets of URLs are hidden in them, whatever a library has put into a message.
+    """
+
+    def __init__(self, service: str, keep: int = RECENT_LINES) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines(service))
+        self._lines: deque[tuple[str, str]] = deque(maxlen=keep)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = json.loads(self.format(record))
+        except (TypeError, ValueError, KeyError):  # a message that does not fit its arguments stops nobody's work
+            self.handleError(record)
+            return
+        hidden = {name: _hidden(value) if isinstance(value, str) else value for name, value in line.items()}
+        self._lines.append((str(hidden.get("trace_id", "")), json.dumps(hidden)))
+
+    def of(self, trace_id: str) -> list[dict[str, Any]]:
+        """The lines of one trace, in the order in which they were written."""
+        return [json.loads(line) for its_trace, line in self._lines.copy() if its_trace == trace_id]
+
+
+def _hidden(text: str) -> str:
+    return _OUR_TOKEN.sub("diary_...", redact_text(text))
+
+
+def recent_logs(service: str) -> RecentLogs:
+    """Where this process keeps its last lines; it begins to keep them where nothing did yet."""
+    root = logging.getLogger()
+    kept = next((handler for handler in root.handlers if isinstance(handler, RecentLogs)), None)
+    if kept is None:
+        kept = RecentLogs(service)
+        root.addHandler(kept)
+    return kept
+
+
 def log_to_stderr(service: str) -> None:
+    """Log JSON lines, and keep the last of them for whoever asks (`GET /v1/logs`)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(service))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    recent_logs(service)
     root.setLevel(logging.INFO)
     for noisy in ("httpx", "uvicorn", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -142,6 +142,10 @@ class MemoryStore:
     def list(self, prefix: str) -> list[str]:
         return sorted(key for key in self.objects if key.startswith(prefix))
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        below = {key.removeprefix(prefix) for key in self.list(prefix)}
+        return tuple(sorted({rest.split("/")[0] for rest in below if "/" in rest}))
+
     def sizes(self, prefix: str) -> dict[str, Stored]:
         return {key: self._stored(key) for key in self.list(prefix)}
 

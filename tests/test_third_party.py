@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -54,6 +56,19 @@ def test_an_image_of_the_compose_files_is_listed(files: tuple[str, ...]):
 
     for image in {*bases, *others}:
         assert f"`{image.split(':')[0]}`" in NOTICE, image
+
+
+def test_a_browser_library_that_lies_here_is_what_its_package_holds_and_is_listed():
+    folder = ROOT / "services/studio/pages/static/vendor"
+    known = json.loads((folder / "vendor.json").read_text())
+    named = {name: digest for one in known for name, digest in one["sha256"].items()}
+
+    assert {path.name for path in folder.iterdir()} == {*named, "vendor.json"}
+    for name, digest in named.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, f"{name} was changed; `make vendor`"
+    for one in known:
+        row = next(line for line in NOTICE.splitlines() if f"npm `{one['package']}`" in line)
+        assert one["licence"] in row
 
 
 def test_every_row_has_a_licence():

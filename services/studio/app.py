@@ -24,6 +24,7 @@ from services.studio.facts import facts_door
 from services.studio.glances import Glances
 from services.studio.glossary import glossary_door
 from services.studio.guests_door import guest_sheets, guests_door
+from services.studio.job_logs import AskLogs, ask_logs_of, job_logs_door
 from services.studio.library import Library, summary
 from services.studio.media import media_door
 from services.studio.memories import AskOthers, Memories, ask_neighbours
@@ -79,23 +80,37 @@ from shared.store import Store
 from shared.subscriptions import RefreshRequest, RefreshResult
 from shared.tokens import Access, Token, TokenBook
 
-# what a person may ask for one by one: path, kind, service, request, result
+# what a person may ask for one by one: path, kind, service, request, result, and what it does
 SINGLE_STEPS = (
-    ("/v1/recordings", "ingest", "ingest", IngestRequest, IngestResult),
-    ("/v1/refreshes", "refresh", "ingest", RefreshRequest, RefreshResult),
-    ("/v1/transcripts", "transcribe", "transcription", TranscribeRequest, TranscriptResult),
-    ("/v1/hosts", "host", "transcription", SetHostRequest, TranscriptResult),
-    ("/v1/hosts/found", "find-host", "transcription", ShowRequest, HostsFound),
-    ("/v1/recognitions", "recognise", "transcription", ShowRequest, HostsFound),
-    ("/v1/repeats", "repeats", "transcription", ShowRequest, RepeatsResult),
-    ("/v1/replacements", "replace", "transcription", ReplaceRequest, ReplaceResult),
-    ("/v1/renamings", "rename", "transcription", RenameRequest, BatchResult),
-    ("/v1/undone-batches", "undo-batch", "transcription", UndoBatchRequest, BatchResult),
-    ("/v1/transcript-files", "import-transcript", "transcription", ImportTranscriptRequest, TranscriptResult),
-    ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult),
-    ("/v1/adapters", "train", "trainer", TrainRequest, TrainResult),
-    ("/v1/renderings", "render", "inference", RenderRequest, RenderResult),
-)
+    ("/v1/recordings", "ingest", "ingest", IngestRequest, IngestResult,
+     "Bring in one recording: a file that was uploaded, or an address."),
+    ("/v1/refreshes", "refresh", "ingest", RefreshRequest, RefreshResult,
+     "Look for what is new in a source, and bring it in; with `dry_run` only say what would come."),
+    ("/v1/transcripts", "transcribe", "transcription", TranscribeRequest, TranscriptResult,
+     "Transcribe a recording, and work out who spoke."),
+    ("/v1/hosts", "host", "transcription", SetHostRequest, TranscriptResult,
+     "Say who the host of a recording is; the voice is learnt from it."),
+    ("/v1/hosts/found", "find-host", "transcription", ShowRequest, HostsFound,
+     "Find the voice that is in all recordings of a show: the host's, where nobody has said."),
+    ("/v1/recognitions", "recognise", "transcription", ShowRequest, HostsFound,
+     "Recognise the host by voice in transcripts where it is not known."),
+    ("/v1/repeats", "repeats", "transcription", ShowRequest, RepeatsResult,
+     "Look for what is said nearly word for word in several recordings: adverts, greetings."),
+    ("/v1/replacements", "replace", "transcription", ReplaceRequest, ReplaceResult,
+     "Find and replace over all transcripts of a show; a dry run lists the places."),
+    ("/v1/renamings", "rename", "transcription", RenameRequest, BatchResult,
+     "Rename a speaker in all transcripts of a show."),
+    ("/v1/undone-batches", "undo-batch", "transcription", UndoBatchRequest, BatchResult,
+     "Take back an order over several transcripts."),
+    ("/v1/transcript-files", "import-transcript", "transcription", ImportTranscriptRequest, TranscriptResult,
+     "Make a transcript file that was uploaded a revision of a recording's transcript."),
+    ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult,
+     "Build a dataset from a show's transcripts, with a report of what is in it."),
+    ("/v1/adapters", "train", "trainer", TrainRequest, TrainResult,
+     "Train a LoRA adapter on a dataset."),
+    ("/v1/renderings", "render", "inference", RenderRequest, RenderResult,
+     "Speak an AI episode in two stock voices."),
+)  # fmt: skip
 
 
 def create_app(
@@ -106,6 +121,7 @@ def create_app(
     rounds: Checks = list,
     statuses: Statuses = list,
     ask_others: AskOthers = lambda forgetting: [],
+    ask_logs: AskLogs = lambda trace_id: [],
 ) -> FastAPI:
     """Build studio.
 
@@ -113,8 +129,9 @@ def create_app(
     rounds     what all services say of theirs
     statuses   how the other services are
     ask_others   what they remember of a recording that is erased, and have them forget it
+    ask_logs   what they have logged of a trace
     """
-    memories, library = Memories(ask_others), Library(store)
+    memories, library, glances = Memories(ask_others), Library(store), Glances(store)
     book = TokenBook(settings.tokens_file, settings.state_dir / "tokens.json")
     erasing = care.erasures(store, memories)
 
@@ -122,17 +139,27 @@ def create_app(
         pipeline.demand_show(store, request.show)
 
     routes = [
-        JobRoute("/v1/pipelines", "pipeline", PipelineRequest, partial(pipeline.run, store=store, crew=crew), demand),
+        JobRoute(
+            "/v1/pipelines",
+            "pipeline",
+            PipelineRequest,
+            partial(pipeline.run, store=store, crew=crew),
+            demand,
+            words="Do everything in one order: bring in, transcribe, build, train, and write an AI episode.",
+        ),
         JobRoute(
             "/v1/transcripts/missing",
             "transcribe-missing",
             ShowRequest,
             partial(pipeline.transcribe_missing, store=store, crew=crew),
             demand,
+            words="Transcribe all recordings of a show that have no transcript; a failed one does not stop the others.",
         ),
         *(
-            JobRoute(path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand)
-            for path, kind, service, request, result in SINGLE_STEPS
+            JobRoute(
+                path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand, words=does
+            )
+            for path, kind, service, request, result, does in SINGLE_STEPS
         ),
         *orders(store, crew),
         comparisons(store, crew),
@@ -145,7 +172,7 @@ def create_app(
         facts_door(store),
         transcripts_door(library),
         clips_door(library),
-        review_door(store),
+        review_door(library, glances),
         glossary_door(store),
         repeats_door(store),
         media_door(store),
@@ -164,6 +191,7 @@ def create_app(
         voiceprints_door(crew),
         guests_door(store, memories),
         tokens_door(store, book),
+        job_logs_door(ask_logs),
         *care.doors(store, settings),
         care.erasures_door(store, memories, erasing),
         clock(store, settings),
@@ -173,7 +201,7 @@ def create_app(
     )
     app.state.tokens = book
     memories.own = app.state.jobs
-    studio = Studio(store, library, Glances(store), crew, book, statuses, Frame())
+    studio = Studio(store, library, glances, crew, book, statuses, ask_logs, Frame())
     add_pages(app, studio, settings.service_token.get_secret_value(), timedelta(hours=settings.session_hours))
     return app
 
@@ -216,8 +244,8 @@ def main() -> FastAPI:
     token, checks = settings.service_token.get_secret_value(), partial(look, settings)
     neighbours = Neighbours(urls, token)
     rounds, statuses = partial(make_round, checks, neighbours), partial(neighbours.ask_all, status_of)
-    ask_others = partial(ask_neighbours, neighbours)
-    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, statuses, ask_others)
+    ask_others, ask_logs = partial(ask_neighbours, neighbours), partial(ask_logs_of, neighbours)
+    return create_app(open_store(), HttpCrew(urls, token), settings, checks, rounds, statuses, ask_others, ask_logs)
 
 
 def look(settings: Settings) -> list[Finding]:
@@ -226,7 +254,7 @@ def look(settings: Settings) -> list[Finding]:
 
 
 def _preflight_door(rounds: Checks) -> APIRouter:
-    router = APIRouter(prefix="/v1/preflight")
+    router = APIRouter(prefix="/v1/preflight", tags=["status"])
 
     @router.get("")
     def all_findings(token: Token = Depends(viewer)) -> list[Finding]:
@@ -245,15 +273,18 @@ def _shows_door(library: Library) -> APIRouter:
 
     @router.post("", status_code=201)
     def create_show(show: Show, token: Token = Depends(editor)) -> Show:
+        """Make a show; the same again changes nothing, other facts under its short name are a conflict."""
         token.demand(Access.EDITOR, show.slug)
         return library.create_show(show)
 
     @router.get("")
     def list_shows(token: Token = Depends(viewer)) -> list[Show]:
+        """All shows; its own for a token that is for one show."""
         return [show for show in library.shows() if token.show in (None, show.slug)]
 
     @router.get("/{show}")
     def get_show(show: str = Depends(reader)) -> Show:
+        """Its facts: title, host, language, and the right to use the audio."""
         return library.show(show)
 
     for noun, many, one in (
@@ -264,8 +295,11 @@ def _shows_door(library: Library) -> APIRouter:
         ("episodes", library.episodes, library.episode),
         ("questions", library.questions, library.question_sheet),
     ):
-        router.add_api_route(f"/{{show}}/{noun}", _lister(many, reader), name=f"list {noun}")
-        router.add_api_route(f"/{{show}}/{noun}/{{name}}", _getter(one, reader), name=f"get one of {noun}")
+        told = f"All {noun}, without their long parts."
+        router.add_api_route(f"/{{show}}/{noun}", _lister(many, reader), name=f"list {noun}", description=told)
+        router.add_api_route(
+            f"/{{show}}/{noun}/{{name}}", _getter(one, reader), name=f"get one of {noun}", description="One, whole."
+        )
 
     @router.get("/{show}/episodes/{name}/turns")
     def episode_turns(name: str, after: int = -1, show: str = Depends(reader)) -> list[EpisodeTurn]:

@@ -42,7 +42,8 @@ def collections(store: Store, settings: Settings) -> JobRoute:
             pipeline.demand_show(store, request.show)
 
     run = partial(collection.run, store=store, rules=settings.retention)
-    return JobRoute("/v1/collections", COLLECT, CollectionRequest, run, demand, Access.ADMIN)
+    words = "Remove what no manifest names and nobody needs; with `dry_run` only say what would go."
+    return JobRoute("/v1/collections", COLLECT, CollectionRequest, run, demand, Access.ADMIN, words=words)
 
 
 def erasures(store: Store, memories: Memories) -> JobRoute:
@@ -78,6 +79,8 @@ def erasures_door(store: Store, memories: Memories, route: JobRoute) -> APIRoute
         idempotency_key: str | None = Header(default=None),
     ) -> Job:
         """Erase a recording for good: audio, transcripts, what is known of it; for admins, as it removes things."""
+        token.demand(Access.ADMIN, show)
+        pipeline.demand_show(store, show)
         body = EraseRequest(show=show, recording=name, reason=reason)
         return queue(route, body, request, response, token, idempotency_key)
 

@@ -1,4 +1,4 @@
-"""The `diary` command: shows, sources, recordings, transcripts, datasets, runs, adapters, episodes, jobs, doctor.
+"""The `diary` command: shows, sources, recordings, transcripts, datasets, runs, adapters, episodes, jobs, tokens.
 
 It talks to studio over HTTP (DIARY_URL, DIARY_TOKEN; a local stack needs neither). Long steps show a progress bar on
 stderr; `--json` prints one JSON value on stdout and nothing else.
@@ -20,12 +20,14 @@ from services.studio import (
     cli_erasure,
     cli_evaluate,
     cli_guests,
+    cli_jobs,
     cli_recordings,
     cli_render,
     cli_repeats,
     cli_report,
     cli_sources,
     cli_storage,
+    cli_tokens,
     cli_transcripts,
     cli_writing,
 )
@@ -40,7 +42,6 @@ from services.studio.terminal import (
     Slug,
     as_row,
     errors,
-    follow,
     get,
     is_elsewhere,
     order,
@@ -87,6 +88,7 @@ adapters = noun("adapters", "Trained models (LoRA adapters).", "adapters")
 episodes = noun("episodes", "AI episodes.", "episodes")
 questions = noun("questions", "Questions for interviews that people hold.", "questions")
 jobs = noun("jobs", "What runs or ran.")
+cli_jobs.add_to(jobs)
 cli_transcripts.add_to(transcripts)
 cli_corrections.add_to(transcripts)
 cli_repeats.add_to(app, shows)
@@ -101,6 +103,7 @@ cli_writing.add_to(episodes, questions)
 cli_report.add_to(app, episodes)
 app.add_typer(cli_sources.sources, name="sources")
 app.add_typer(cli_guests.guests, name="guests")
+app.add_typer(cli_tokens.tokens, name="tokens")
 
 
 @shows.command("create")
@@ -187,32 +190,6 @@ def run_pipeline(
         "episode": brief if guest else None,
     }
     order("/v1/pipelines", request, as_json=as_json, no_wait=no_wait)
-
-
-@jobs.command("list")
-def list_jobs(show: Annotated[str | None, typer.Option()] = None, as_json: Json = False) -> None:
-    """List jobs, newest first."""
-    get("/v1/jobs" + (f"?show={show}" if show else ""), as_json)
-
-
-@jobs.command("show")
-def show_job(job: str, as_json: Json = False) -> None:
-    """Print a job."""
-    get(f"/v1/jobs/{job}", as_json)
-
-
-@jobs.command("follow")
-def follow_job(job: str, as_json: Json = False) -> None:
-    """Wait for a job with a progress bar."""
-    with studio() as client:
-        show_value(client.result(follow(client, client.job(job), ours=False)), as_json)
-
-
-@jobs.command("cancel")
-def cancel_job(job: str, as_json: Json = False) -> None:
-    """Cancel a job."""
-    with studio() as client:
-        show_value(client.cancel(job).model_dump(mode="json"), as_json)
 
 
 @app.command()

@@ -12,15 +12,15 @@ from rich.table import Table
 
 from services.studio import readings
 from services.studio.readings import Conversation
+from services.studio.report_rows import QUARTERS, measured_by, quarter_rows
 from services.studio.terminal import Json, out
 from shared.errors import BadInputError, NotFoundError
-from shared.manner import ENOUGH, FEWEST_WORDS, MANY, manner_of, tells
+from shared.manner import FEWEST_WORDS, manner_of
 from shared.published import MAX_BYTES
 from shared.report import Grade, Line, lines, measure
 from shared.schemas import Manner, Quarter, Report
 
 MARKS: dict[Grade, str] = {"ok": "[green]ok[/green]", "look": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
-QUARTERS = ("first", "second", "third", "last")
 
 
 def report(
@@ -111,47 +111,16 @@ def _say(title: str, shown: Report, talk: Conversation) -> None:
     if shown.quarters:
         out.print(_by_quarter(shown.quarters))
     if shown.manner:
-        out.print(_measured_by(shown.manner), highlight=False, soft_wrap=True)
+        out.print(measured_by(shown.manner), highlight=False, soft_wrap=True)
     out.print(f"[bold]verdict[/bold] {escape(shown.verdict)}", highlight=False, soft_wrap=True)
     out.print()
 
 
 def _by_quarter(quarters: tuple[Quarter, ...]) -> Table:
     table = Table("by quarter", *QUARTERS)
-    for label, cells in (
-        ("words", [f"{quarter.words:,}" for quarter in quarters]),
-        ("turns", [f"{quarter.turns:,}" for quarter in quarters]),
-        ("rep-4", [f"{quarter.rep4:.2f}" for quarter in quarters]),
-        ("rep-4, worst 200 words", [f"{quarter.worst_window_rep4:.2f}" for quarter in quarters]),
-        ("one-word replies", [f"{quarter.one_word_share:.0%}" for quarter in quarters]),
-        ("host turns that answer themselves", [_count(quarter.answers_in_host_turns) for quarter in quarters]),
-        ("advert phrases", [_count(quarter.advert_words) for quarter in quarters]),
-        ("words recited", [_count(quarter.recited_words) for quarter in quarters]),
-        ("host's share of the words", [_share(quarter.host_share) for quarter in quarters]),
-        ("median host turn, words", [_count(quarter.host_median_words) for quarter in quarters]),
-        ("median guest turn, words", [_count(quarter.guest_median_words) for quarter in quarters]),
-        ("host turns that ask", [_share(quarter.host_question_share) for quarter in quarters]),
-        ("ums, per 100 words", [f"{quarter.disfluencies:.1f}" for quarter in quarters]),
-    ):
+    for label, cells in quarter_rows(quarters):
         table.add_row(label, *cells)
     return table
-
-
-def _count(value: float | None) -> str:
-    return "-" if value is None else f"{value:,g}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
-
-
-def _measured_by(manner: Manner) -> str:
-    talks = "1 real conversation" if manner.conversations == 1 else f"{manner.conversations} real conversations"
-    said = f"the show: median of {talks}, {manner.words:,} words"
-    if not tells(manner):
-        return f"{said}; its own range takes {ENOUGH}, so normal is what is normal anywhere"
-    few = f"; fewer than {MANY}: normal goes from the lowest to the highest of them, and well beyond"
-    return f"{said}{few}" if manner.conversations < MANY else said
 
 
 def _mark(line: Line) -> str:

@@ -33,7 +33,12 @@ def comparisons(store: Store, crew: Crew) -> JobRoute:
         comparing.resolved(store, request)
 
     return JobRoute(
-        "/v1/comparisons", COMPARE, ComparisonRequest, partial(comparing.run, store=store, crew=crew), demand
+        "/v1/comparisons",
+        COMPARE,
+        ComparisonRequest,
+        partial(comparing.run, store=store, crew=crew),
+        demand,
+        words="Have several adapters, or the base model, write the same brief with the same seed.",
     )
 
 

@@ -85,6 +85,7 @@ def voiceprints_door(crew: Crew) -> APIRouter:
 
     @router.delete("/{name}", status_code=204)
     def forget_co_host(show: str, name: str, request: Request, token: Token = Depends(editor)) -> None:
+        """Forget a co-host's voice, by name."""
         token.demand(Access.EDITOR, show)
         ask(request, token, "DELETE", f"{quote(show)}/{quote(name, safe='')}")
 

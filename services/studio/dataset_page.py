@@ -60,11 +60,11 @@ def _sections(dataset: Dataset, show: Show, samples: Sequence[Sample]) -> Iterab
         yield _note(withdrawn_sentence(dataset))
     if report is None:
         yield _note(without_report(dataset))
-        yield _table("In numbers", *_counts(dataset))
+        yield _table("In numbers", *_rows(*counts(dataset)))
     else:
         yield f'<h2>Is it enough?</h2>\n<p class="verdict">{escape(VERDICTS[report.enough])}</p>'
         yield _list(report.advice)
-        yield _table("In numbers", *_figures(dataset, report))
+        yield _table("In numbers", *_rows(*figures(dataset, report)))
         yield "<h2>What training would take</h2>"
         yield _paragraph(estimate_sentence(report.estimate))
         yield _table("What is in, by recording", *_included(report.recordings))
@@ -142,9 +142,10 @@ def _many(count: int, what: str) -> str:
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _figures(dataset: Dataset, report: DatasetReport) -> tuple[list[Column], list[list[str]]]:
+def figures(dataset: Dataset, report: DatasetReport) -> list[tuple[str, str]]:
+    """What it comes to, by name."""
     chunks = f"{report.examples:,} (the first attempt had {FIRST_ATTEMPT_CHUNKS} chunks)"
-    return _rows(
+    return [
         ("hours of talk", f"{report.hours:.1f}"),
         ("words", f"{report.words:,}"),
         ("tokens", f"{report.tokens:,}"),
@@ -155,18 +156,19 @@ def _figures(dataset: Dataset, report: DatasetReport) -> tuple[list[Column], lis
         ("short words of a listener, folded in", f"{report.backchannels:,}"),
         ("ums and uhs that were dropped", f"{report.fillers:,}"),
         ("base model", f"{dataset.base_model}@{dataset.base_revision[:12]}"),
-    )
+    ]
 
 
-def _counts(dataset: Dataset) -> tuple[list[Column], list[list[str]]]:
-    return _rows(
+def counts(dataset: Dataset) -> list[tuple[str, str]]:
+    """The same of a dataset without a report."""
+    return [
         ("examples to train on", f"{dataset.train_examples:,}"),
         ("examples held out", f"{dataset.eval_examples:,}"),
         ("tokens", f"{dataset.tokens:,}"),
         ("guests to train on", f"{len(dataset.train_guests):,}"),
         ("guests held out", f"{len(dataset.eval_guests):,}"),
         ("base model", f"{dataset.base_model}@{dataset.base_revision[:12]}"),
-    )
+    ]
 
 
 def _rows(*pairs: tuple[str, str]) -> tuple[list[Column], list[list[str]]]:
@@ -222,10 +224,10 @@ def _samples(dataset: Dataset, show: Show, samples: Sequence[Sample]) -> Iterabl
             f"Recording {example.recording}, guest {example.guest}: {example.tokens:,} tokens, of which "
             f"{example.supervised_tokens:,} are learnt."
         )
-        yield f'<pre{language} dir="auto">{escape(_as_seen(example, dataset.family))}</pre>'
+        yield f'<pre{language} dir="auto">{escape(as_seen(example, dataset.family))}</pre>'
 
 
-def _as_seen(example: Example, family: str | None) -> str:
+def as_seen(example: Example, family: str | None) -> str:
     """With the markers of the family; of a dataset that does not name one, who says what."""
     if family is not None:
         return as_text(example.messages, family)

@@ -54,20 +54,21 @@ def demand_examples(store: Store, dataset: Dataset) -> None:
     """raises NotFoundError, naming the fix, where a dataset's examples are not there any more"""
     if dataset.source_withdrawn:
         raise NotFoundError(withdrawn_sentence(dataset))
-    if not _are_there(store, dataset):
+    if not examples_are_there(store, dataset):
         raise NotFoundError(
             f"the examples of dataset {dataset.id} are not stored; restore them from a backup (`diary shows import`), "
             f"or build a new one with `diary datasets build {dataset.show}`"
         )
 
 
-def _are_there(store: Store, dataset: Dataset) -> bool:
-    return store.exists(dataset.train.key) and store.exists(dataset.eval.key)
+def examples_are_there(store: Store, dataset: Dataset) -> bool:
+    """Whether a dataset can be read, and trained on."""
+    return not dataset.source_withdrawn and store.exists(dataset.train.key) and store.exists(dataset.eval.key)
 
 
 def samples_of(store: Store, dataset: Dataset) -> list[Sample]:
     """The first example to train on, the longest, and the first held out; none where they are not there any more."""
-    if dataset.source_withdrawn or not _are_there(store, dataset):
+    if not examples_are_there(store, dataset):
         return []
     first = next(examples_in(store, dataset.train), None)
     longest = max(examples_in(store, dataset.train), key=lambda example: example.tokens, default=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared import keys
 from shared.best import best_of
 from shared.lengths import Length, length_of, sample, target_words, words_per_minute
@@ -20,10 +22,15 @@ def settled(request: EpisodeRequest, store: Store) -> EpisodeRequest:
     if request.adapter != "best":
         return request
     adapters = [load(store, key, Adapter) for key in store.list(keys.adapters(request.show))]
+    return request.model_copy(update={"adapter": best_name(adapters)})
+
+
+def best_name(adapters: Sequence[Adapter]) -> str:
+    """What `best` is among a show's adapters: a name, or `base` where there is none."""
     newest = max(adapters, key=lambda adapter: adapter.lineage.made_at, default=None)
     fitting = [one for one in adapters if newest and one.base_revision == newest.base_revision]
     best = best_of(fitting)
-    return request.model_copy(update={"adapter": best.name if best else "base"})
+    return best.name if best else "base"
 
 
 def estimate(request: EpisodeRequest, store: Store) -> WritingEstimate:

@@ -4,16 +4,17 @@ again when another one is current. Many that nobody has read yet are read aside,
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from services.studio.review import doubtful_turns
+from services.studio.library import read_together
 from shared import keys
 from shared.corrections import ReviewItem
 from shared.errors import ArtifactMissingError
-from shared.schemas import HostMethod, Record, Role, Speaker, Transcript, TranscriptState
+from shared.schemas import HostMethod, Record, Role, Speaker, Transcript, TranscriptState, Turn
 from shared.store import Store, load
 
 PATIENCE_S = 0.1
@@ -61,6 +62,17 @@ class Glances:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="glances")
         self._reading: set[str] = set()
 
+    def all(self, show: str) -> tuple[Glance, ...]:
+        """Those of the show's current revisions, however long it takes to read them."""
+        return self.of(show, math.inf).glances
+
+    def one(self, show: str, recording: str) -> Glance:
+        """raises ArtifactMissingError for a recording without a transcript"""
+        revision = self._store.get(keys.transcript_head(show, recording)).decode()
+        key = keys.transcript(show, recording, revision)
+        known = self._known.get(key)
+        return glance_of(load(self._store, key, Transcript)) if known is None else known
+
     def of(self, show: str, patience_s: float = PATIENCE_S) -> Seen:
         """Those of the show's current revisions. What is not read within `patience_s` is read aside."""
         wanted = self._current(show)
@@ -77,19 +89,12 @@ class Glances:
         """Keys of the current revisions, in order of their recordings."""
         listed = self._store.sizes(keys.transcripts(show))
         heads = {key: stored.tag for key, stored in listed.items() if key.endswith("/head")}
-        found = [self._revision(show, key, tag) for key, tag in heads.items()]
-        return [key for key in found if key is not None]
-
-    def _revision(self, show: str, head: str, tag: str) -> str | None:
-        known = self._heads.get(head)
-        if known is None or known[0] != tag:
-            try:
-                data, tag = self._store.read(head)
-            except ArtifactMissingError:
-                return None  # erased since it was listed
-            known = (tag, keys.transcript(show, head.split("/")[-2], data.decode()))
-            self._heads[head] = known
-        return known[1]
+        for gone in [key for key in list(self._heads) if key.startswith(keys.transcripts(show)) and key not in heads]:
+            self._heads.pop(gone, None)
+        moved = [key for key, tag in heads.items() if self._heads.get(key, ("",))[0] != tag]
+        for key, (data, tag) in read_together(self._store, moved).items():
+            self._heads[key] = (tag, keys.transcript(show, key.split("/")[-2], data.decode()))
+        return [self._heads[key][1] for key in heads if key in self._heads]
 
     def _read(self, key: str) -> None:
         if key in self._known:
@@ -133,4 +138,31 @@ def glance_of(transcript: Transcript) -> Glance:
         speech_s=round(sum(speaker.speech_s for speaker in transcript.speakers), 1),
         doubtful=doubtful_turns(transcript, ""),
         warnings=transcript.warnings,
+    )
+
+
+def doubtful_turns(transcript: Transcript, title: str) -> tuple[ReviewItem, ...]:
+    """What nobody settled; of an approved transcript nothing."""
+    if transcript.state is TranscriptState.APPROVED:
+        return ()
+    speakers = {speaker.label: speaker for speaker in transcript.speakers}
+    return tuple(
+        _item(transcript, title, turn, speakers[turn.speaker]) for turn in transcript.turns if turn.needs_review
+    )
+
+
+def _item(transcript: Transcript, title: str, turn: Turn, speaker: Speaker) -> ReviewItem:
+    return ReviewItem(
+        recording=transcript.recording,
+        title=title,
+        transcript=transcript.id,
+        turn=turn.id,
+        speaker=turn.speaker,
+        role=turn.role,
+        name=speaker.name,
+        start_s=turn.start_s,
+        end_s=turn.end_s,
+        text=turn.text,
+        reasons=turn.review_reasons,
+        doubt=turn.doubt,
     )

@@ -24,6 +24,7 @@ def glossary_door(store: Store) -> APIRouter:
 
     @router.get("")
     def get_glossary(show: str, token: Token = Depends(viewer)) -> Glossary:
+        """Names as they are spelt."""
         token.demand(Access.VIEWER, show)
         return read(store, show)
 

@@ -20,7 +20,8 @@ from shared.tokens import Access, Token
 def guest_sheets(store: Store, crew: Crew) -> JobRoute:
     """`POST /v1/guests`"""
     run, demand = partial(guests.run, store=store, crew=crew), partial(guests.demand, store)
-    return JobRoute("/v1/guests", MAKE, GuestRequest, run, demand)
+    words = "Make a guest's fact sheet from a text or a page: dated sentences of the source, for people to edit."
+    return JobRoute("/v1/guests", MAKE, GuestRequest, run, demand, words=words)
 
 
 def guests_door(store: Store, memories: Memories) -> APIRouter:
@@ -39,10 +40,12 @@ def guests_door(store: Store, memories: Memories) -> APIRouter:
 
     @router.get("")
     def list_sheets(show: str = Depends(reader)) -> list[GuestSheet]:
+        """Fact sheets of the show's guests."""
         return guests.sheets(store, show)
 
     @router.get("/{guest}")
     def get_sheet(guest: str, show: str = Depends(reader)) -> GuestSheet:
+        """One guest's facts, each with the sentence of its source."""
         return guests.read(store, show, guest)
 
     @router.put("/{guest}")

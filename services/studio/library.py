@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -31,6 +32,8 @@ from shared.schemas import (
 from shared.store import Store, create_manifest, load, parse
 
 R = TypeVar("R", bound=BaseModel)
+
+READERS = 16  # objects read at once, where many are new
 
 
 def upload_id(now: datetime) -> str:
@@ -66,22 +69,27 @@ class Cabinet:
         listed = self._store.sizes(prefix)
         for gone in [key for key in list(self._read) if key.startswith(prefix) and key not in listed]:
             self._read.pop(gone, None)  # what is erased is nowhere remembered
-        found = {}
-        for key, stored in listed.items():
-            try:
-                found[key] = self._of(key, stored.tag, record)
-            except ArtifactMissingError:
-                continue  # erased since it was listed
-        return found
+        new = [key for key, stored in listed.items() if self._read.get(key, ("",))[0] != stored.tag]
+        for key, (data, tag) in read_together(self._store, new).items():
+            self._read[key] = (tag, parse(data, key, record))
+        known = ((key, self._read.get(key)) for key in listed)
+        return {key: one[1] for key, one in known if one is not None and isinstance(one[1], record)}
 
-    def _of(self, key: str, tag: str, record: type[R]) -> R:
-        known = self._read.get(key)
-        if known is not None and known[0] == tag and isinstance(known[1], record):
-            return known[1]
-        data, tag = self._store.read(key)
-        found = parse(data, key, record)
-        self._read[key] = (tag, found)
-        return found
+
+def read_together(store: Store, found: Sequence[str]) -> dict[str, tuple[bytes, str]]:
+    """Many objects at once, each with its version tag; without those that were erased since they were listed."""
+    if not found:
+        return {}
+    with ThreadPoolExecutor(min(READERS, len(found))) as pool:
+        read = pool.map(lambda key: _read_or_none(store, key), found)
+        return {key: one for key, one in zip(found, read, strict=True) if one is not None}
+
+
+def _read_or_none(store: Store, key: str) -> tuple[bytes, str] | None:
+    try:
+        return store.read(key)
+    except ArtifactMissingError:
+        return None
 
 
 class Library:
@@ -101,8 +109,8 @@ class Library:
         return show
 
     def shows(self) -> list[Show]:
-        found = [key for key in self._store.list("shows/") if key.endswith("/show.json")]
-        return [load(self._store, key, Show) for key in found]
+        found = [keys.show(slug) for slug in self._store.folders("shows/")]
+        return [parse(data, key, Show) for key, (data, _) in read_together(self._store, found).items()]
 
     def show(self, slug: str) -> Show:
         return self._load(keys.show(slug), Show)

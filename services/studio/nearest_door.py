@@ -31,6 +31,7 @@ class NearPassage(Record):
     passage          the sentences of the recording's turn that share most with it, at most 60 words
     score            BM25; higher is nearer, only comparable within one answer
     start_s, end_s   in the recording; none where its transcript is not there any more, or says it otherwise
+    has_audio        whether browsers can play it
     """
 
     recording: str
@@ -41,6 +42,7 @@ class NearPassage(Record):
     score: float
     start_s: float | None = None
     end_s: float | None = None
+    has_audio: bool = False
 
 
 class NearestPassages(Record):
@@ -180,13 +182,15 @@ def _placed(library: Library, show: str, near: Near) -> NearPassage:
     else:
         times = times_of(transcript.turns, near.passage.split())
     start_s, end_s = times or (None, None)
+    recording = library.recording(show, near.recording)
     return NearPassage(
         recording=near.recording,
-        title=library.recording(show, near.recording).title,
+        title=recording.title,
         guest=near.guest,
         role=near.role,
         passage=near.passage,
         score=near.score,
         start_s=start_s,
         end_s=end_s,
+        has_audio=recording.web is not None,
     )

@@ -34,6 +34,7 @@ def orders(store: Store, crew: Crew) -> list[JobRoute]:
             partial(demand_brief, store),
             settle=partial(estimates.settled, store=store),
             estimate=partial(estimates.estimate, store=store),
+            words="Write an AI episode with a guest, or the host's questions for one, or its plan for review.",
         ),
         JobRoute(
             "/v1/episode-revisions",
@@ -42,6 +43,7 @@ def orders(store: Store, crew: Crew) -> list[JobRoute]:
             partial(run, REVISE, "/v1/episode-revisions"),
             partial(demand_episode, store),
             estimate=partial(estimates.estimate_revision, store=store),
+            words="Write an AI episode on from another: turns changed or said again, or the whole made longer.",
         ),
     ]
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 
 from services.studio.library import Library
 from services.studio.withdrawal import REMOTE_JOB
+from shared.errors import ArtifactMissingError
 from shared.schemas import Adapter, MetricPoint, Record, Run, TrainRequest
 from shared.service import viewer
 from shared.store import Store
@@ -39,11 +40,16 @@ class RunSummary(Record):
 
 
 class RunFigures(RunSummary):
-    """All that curves are drawn from. `checkpoints` are the steps whose state is stored, for going on."""
+    """All that curves are drawn from.
+
+    checkpoints   steps whose state is stored, for going on
+    epoch_ends    steps at which all examples had been seen once, twice, ...
+    """
 
     request: TrainRequest
     metrics: tuple[MetricPoint, ...]
     checkpoints: tuple[int, ...]
+    epoch_ends: tuple[int, ...] = ()
 
 
 def runs_door(store: Store) -> APIRouter:
@@ -57,7 +63,7 @@ def runs_door(store: Store) -> APIRouter:
     @router.get("")
     def list_runs(show: str = Depends(reader)) -> list[RunSummary]:
         """All training runs of a show, the newest last."""
-        return [summary_of(run, *_found(library, show, run)) for run in library.runs(show)]
+        return summaries_of(library, show)
 
     @router.get("/{number}")
     def get_run(number: int, show: str = Depends(reader)) -> RunFigures:
@@ -67,16 +73,37 @@ def runs_door(store: Store) -> APIRouter:
     return router
 
 
+def summaries_of(library: Library, show: str) -> list[RunSummary]:
+    return [summary_of(run, *_found(library, show, run)) for run in library.runs(show)]
+
+
 def figures_of(library: Library, show: str, number: int) -> RunFigures:
     """raises ArtifactMissingError for a run that nobody claimed"""
     run = library.run(show, number)
     adapter, metrics = _found(library, show, run)
+    try:
+        tokens = library.dataset(show, run.request.dataset).train_tokens
+    except ArtifactMissingError:  # of a run that outlived its dataset
+        tokens = 0
     return RunFigures(
         **summary_of(run, adapter, metrics).model_dump(),
         request=run.request,
         metrics=metrics,
         checkpoints=library.checkpoint_steps(show, number),
+        epoch_ends=epoch_ends(metrics, tokens),
     )
+
+
+def epoch_ends(metrics: Sequence[MetricPoint], epoch_tokens: int) -> tuple[int, ...]:
+    """The first logged step at or after the end of each epoch.
+
+    epoch_tokens   of all training examples; 0 where nobody knows
+    """
+    ends: list[int] = []
+    for point in metrics:
+        if epoch_tokens and point.tokens >= (len(ends) + 1) * epoch_tokens:
+            ends += [point.step] * (point.tokens // epoch_tokens - len(ends))
+    return tuple(ends)
 
 
 def _found(library: Library, show: str, run: Run) -> tuple[Adapter | None, tuple[MetricPoint, ...]]:
@@ -104,6 +131,11 @@ def summary_of(run: Run, adapter: Adapter | None, metrics: Sequence[MetricPoint]
         adapter=adapter.name if adapter else None,
         claimed_at=run.claimed_at,
     )
+
+
+def run_of_order(library: Library, show: str, job: str) -> int | None:
+    """The newest run that an order of a person has claimed so far."""
+    return next((run.number for run in reversed(library.runs(show)) if order_of(run.job) == job), None)
 
 
 def order_of(job: str) -> str:

@@ -83,10 +83,12 @@ def sources_door(store: Store) -> APIRouter:
 
     @router.get("")
     def list_sources(show: str = Depends(reader)) -> list[KnownSource]:
+        """What the show is fed from, each with how its last refresh went."""
         return [known(store, one) for one in load_each(store, store.list(keys.sources(show)), Subscription)]
 
     @router.get("/{name}")
     def get_source(name: str, show: str = Depends(reader)) -> KnownSource:
+        """One source, with how its last refresh went."""
         return known(store, read(store, show, name))
 
     @router.patch("/{name}")

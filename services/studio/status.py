@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from shared.client import ServiceClient
 from shared.errors import DiaryError
 from shared.schemas import Record
-from shared.service import viewer
+from shared.service import Readiness, viewer
 from shared.tokens import Token
 from shared.version import VERSION
 
@@ -45,16 +45,27 @@ def status_of(service: str, client: ServiceClient) -> ServiceStatus:
     return ServiceStatus(**here, state="ready", models=tuple(ready.get("models", ())))
 
 
+def in_words(model: Mapping[str, Any]) -> str:
+    """A ModelState as a phrase: owner/name downloading 4.2/14.5 GB, 12 min left"""
+    amount = f" {model['done_gb']:.1f}/{model['total_gb']:.1f} GB" if model.get("done_gb") is not None else ""
+    left = f", {model['eta_s'] / 60:.0f} min left" if model.get("eta_s") else ""
+    note = f" ({model['note']})" if model.get("note") else ""
+    return f"{model['name']} {model['state']}{amount}{left}{note}"
+
+
+def all_of(readiness: Readiness, others: Statuses) -> list[ServiceStatus]:
+    """Studio first, then the services that it asks."""
+    problem = readiness.problem
+    state: Literal["ready", "not ready"] = "not ready" if problem else "ready"
+    return [ServiceStatus(service="studio", version=VERSION, state=state, note=str(problem or "")), *others()]
+
+
 def status_door(others: Statuses) -> APIRouter:
     router = APIRouter(prefix="/v1/status", tags=["status"])
 
     @router.get("")
     def status(request: Request, token: Token = Depends(viewer)) -> list[ServiceStatus]:
         """Every service with its state, its version and its models: downloading, waiting, ready or failed."""
-        problem = request.app.state.readiness.problem
-        own = ServiceStatus(
-            service="studio", version=VERSION, state="not ready" if problem else "ready", note=str(problem or "")
-        )
-        return [own, *others()]
+        return all_of(request.app.state.readiness, others)
 
     return router

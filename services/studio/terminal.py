@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from services.studio.local import Stack, local_stack
+from services.studio.status import in_words
 from shared.client import ServiceClient
 from shared.errors import BadInputError
 from shared.schemas import Job, WritingEstimate
@@ -176,11 +177,3 @@ def as_row(service: Mapping[str, Any]) -> dict[str, str]:
         "models": models,
         "note": service["note"],
     }
-
-
-def in_words(model: Mapping[str, Any]) -> str:
-    """A ModelState as a phrase: owner/name downloading 4.2/14.5 GB, 12 min left"""
-    amount = f" {model['done_gb']:.1f}/{model['total_gb']:.1f} GB" if model.get("done_gb") is not None else ""
-    left = f", {model['eta_s'] / 60:.0f} min left" if model.get("eta_s") else ""
-    note = f" ({model['note']})" if model.get("note") else ""
-    return f"{model['name']} {model['state']}{amount}{left}{note}"

@@ -280,3 +280,88 @@ def test_an_order_that_cannot_be_estimated_is_not_queued(settling):
 
     assert reply.status_code == 503
     assert client.get("/v1/jobs", headers=headers).json() == []
+
+
+# ---- trying again ----------------------------------------------------------------------------------------------------
+
+
+def failed_job(client: TestClient, headers: dict) -> dict:
+    queued = client.post("/v1/episodes", json={"words": 13}, headers=headers).json()
+    return ended(client, headers, queued["id"])
+
+
+def test_a_job_that_failed_is_asked_for_again_as_a_new_one_with_the_same_request(door):
+    client, tokens = door
+    job = failed_job(client, tokens["ed"])
+
+    reply = client.post(f"/v1/jobs/{job['id']}/retry", headers=tokens["ann"])
+    again = ended(client, tokens["vi"], reply.json()["id"])
+
+    assert reply.status_code == 202 and reply.headers["location"] == f"/v1/jobs/{again['id']}"
+    assert again["id"] != job["id"] and again["trace_id"] != job["trace_id"]
+    assert (again["kind"], again["show"], again["actor"]) == (job["kind"], job["show"], "ann")
+    assert "choose another file" in again["problem"]["detail"], "it was asked for the same 13 words"
+
+
+def test_a_job_that_is_done_is_not_tried_again(door):
+    client, tokens = door
+    queued = client.post("/v1/episodes", json={}, headers=tokens["ed"]).json()
+    ended(client, tokens["ed"], queued["id"])
+
+    reply = client.post(f"/v1/jobs/{queued['id']}/retry", headers=tokens["ed"])
+
+    assert reply.status_code == 409 and "only a job that failed or was cancelled" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(("who", "status"), [("vi", 403), ("one", 403), ("stranger", 401)])
+def test_only_an_editor_of_its_show_tries_a_job_again(door, who: str, status: int):
+    client, tokens = door
+    job = failed_job(client, tokens["ed"])
+    headers = tokens.get(who, {"Authorization": "Bearer diary_wrong"})
+
+    assert client.post(f"/v1/jobs/{job['id']}/retry", headers=headers).status_code == status
+    assert len(client.get("/v1/jobs", headers=tokens["ed"]).json()) == 1
+
+
+def test_a_job_that_nobody_knows_cannot_be_tried_again(door):
+    client, tokens = door
+
+    assert client.post("/v1/jobs/none-such/retry", headers=tokens["ed"]).status_code == 404
+
+
+# ---- lists and logs --------------------------------------------------------------------------------------------------
+
+
+def test_jobs_are_listed_by_state_and_kind_and_page_by_page(door):
+    client, tokens = door
+    failed = failed_job(client, tokens["ed"])["id"]
+    done = []
+    for _ in range(3):
+        done.append(client.post("/v1/episodes", json={}, headers=tokens["ed"]).json()["id"])
+        ended(client, tokens["ed"], done[-1])
+
+    def listed(query: str) -> list[str]:
+        return [job["id"] for job in client.get(f"/v1/jobs?{query}", headers=tokens["vi"]).json()]
+
+    assert listed("state=failed") == [failed]
+    assert listed("state=done") == done[::-1]
+    assert listed("kind=write&limit=2") == [done[2], done[1]]
+    assert listed("kind=write&limit=2&skip=2") == [done[0], failed]
+    assert listed("kind=none-such") == []
+
+
+def test_the_log_of_a_trace_is_for_admins_of_every_show(door, caplog: pytest.LogCaptureFixture):
+    client, tokens = door
+    caplog.set_level("INFO")
+    sent = {**tokens["ed"], "traceparent": f"00-{TRACE}-{'1' * 16}-01"}
+    job = ended(client, tokens["ed"], client.post("/v1/episodes", json={"words": 13}, headers=sent).json()["id"])
+
+    told = client.get(f"/v1/logs?trace_id={TRACE}", headers=tokens["ann"]).json()
+
+    of_the_job = [line for line in told if line.get("job") == job["id"]]
+    assert [line["message"] for line in of_the_job][:1] == ["job started"]
+    assert "choose another file" in of_the_job[-1]["message"] and of_the_job[-1]["show"] == "lamplight"
+    for who, status in (("vi", 403), ("ed", 403), ("one", 403)):
+        assert client.get(f"/v1/logs?trace_id={TRACE}", headers=tokens[who]).status_code == status
+    assert client.get("/v1/logs?trace_id=all", headers=tokens["ann"]).status_code == 422
+    assert client.get(f"/v1/logs?trace_id={'0' * 32}", headers=tokens["ann"]).json() == []

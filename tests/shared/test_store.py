@@ -109,6 +109,25 @@ def test_sizes_and_times_are_told_of_one_object_and_of_many(store: Store):
     assert store.stat(keys.recording("lamplight", "nowhere")) is None
 
 
+def test_folders_are_what_holds_further_keys(store: Store):
+    for key in (keys.show("lamplight"), keys.recording("lamplight", "a"), keys.show("other"), "shows/readme"):
+        store.create(key, b"{}")
+
+    assert store.folders("shows/") == ("lamplight", "other")
+    assert store.folders("shows/lamplight/") == ("recordings",)
+    assert store.folders("shows/nowhere/") == ()
+
+
+def test_a_version_tag_is_told_by_a_list_as_it_is_by_reading(store: Store):
+    key = keys.recording("lamplight", "a")
+    store.create(key, b"1")
+    _, tag = store.read(key)
+
+    assert store.sizes(keys.recordings("lamplight"))[key].tag == tag
+    store.replace(key, b"2", tag)
+    assert store.sizes(keys.recordings("lamplight"))[key].tag == store.read(key)[1] != tag
+
+
 def test_an_object_is_streamed_piece_by_piece(store: Store):
     data = bytes(range(256)) * 20_000
     store.put_stream("uploads/u1", io.BytesIO(data), "application/octet-stream")

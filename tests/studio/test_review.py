@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from services.studio.classifying import repeats_door
+from services.studio.glances import Glances, doubtful_turns
 from services.studio.glossary import glossary_door
-from services.studio.review import AROUND_S, DECIDING_S, doubtful_turns, review_door
+from services.studio.library import Library
+from services.studio.review import AROUND_S, DECIDING_S, review_door
 from shared import classifications, keys
 from shared.corrections import Cluster, Place, Repeats
 from shared.schemas import Transcript, TranscriptState
@@ -29,7 +31,11 @@ class Desk:
 
     def __init__(self, tmp_path: Path, store: MemoryStore) -> None:
         self.client, self.people = door_of(
-            tmp_path, store, review_door(store), glossary_door(store), repeats_door(store)
+            tmp_path,
+            store,
+            review_door(Library(store), Glances(store)),
+            glossary_door(store),
+            repeats_door(store),
         )
 
     def ask(self, method: str, path: str, who: str = "ed", **options: Any) -> Any:

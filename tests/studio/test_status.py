@@ -5,8 +5,7 @@ from __future__ import annotations
 import httpx
 
 from services.studio.neighbours import Neighbours
-from services.studio.status import ServiceStatus, status_of
-from services.studio.terminal import in_words
+from services.studio.status import ServiceStatus, in_words, status_of
 
 DOWNLOADING = {
     "name": "owner/large", "state": "downloading", "done_gb": 4.21, "total_gb": 14.5, "eta_s": 720.0, "note": "",

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from services.studio.glances import Seen
 from services.studio.library import Library
 from services.studio.pages import words
+from services.studio.review import review_s
 from shared.schemas import Dataset, Job, Recording, TranscriptState
-
-AROUND_S = 7.0  # heard and thought about for each doubtful turn, see services/studio/review.py
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,13 @@ def stand_of(library: Library, seen: Seen, show: str, jobs: Sequence[Job]) -> St
         hostless=sum(not one.host_known for one in seen.glances),
         doubtful=len(turns),
         to_review=len(waiting),
-        review_s=sum(item.end_s - item.start_s + AROUND_S for item in turns),
+        review_s=review_s(turns),
         approved=sum(one.state is TranscriptState.APPROVED for one in seen.glances),
         unread=seen.unread,
         repeats=library.unclassified_repeats(show),
         datasets=len(datasets),
         dataset=newest,
-        stale=len(_new_since(newest, seen)) if newest else 0,
+        stale=len(new_since(newest, seen)) if newest else 0,
         runs=counts["runs"],
         adapters=counts["adapters"],
         episodes=counts["episodes"],
@@ -116,7 +115,7 @@ def _waits(recording: Recording, heard: set[str]) -> bool:
     return recording.working is not None and recording.id not in heard
 
 
-def _new_since(dataset: Dataset, seen: Seen) -> list[str]:
+def new_since(dataset: Dataset, seen: Seen) -> list[str]:
     """Recordings whose current revision the dataset has not read."""
     read = {source.key.rsplit("/", 1)[1].removesuffix(".json") for source in dataset.lineage.made_from}
     return [one.recording for one in seen.glances if one.host_known and one.revision not in read]

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from services.studio.crew import Crew
 from services.studio.glances import Glances
+from services.studio.job_logs import AskLogs
 from services.studio.library import Library
 from services.studio.pages.frame import Frame
 from services.studio.status import Statuses
@@ -24,6 +25,7 @@ class Studio:
     crew: Crew
     book: TokenBook
     statuses: Statuses
+    ask_logs: AskLogs
     frame: Frame
 
 

@@ -60,24 +60,31 @@ function valueOf(field) {
   return field.type === 'number' ? Number(text) : text;
 }
 
+// Not element.dataset: of a form with a field named dataset, that is the field.
+const told = (element, name) => element.getAttribute(`data-${name}`);
+
 async function ask(element, body) {
-  const [method, path] = element.dataset.api.split(' ');
-  const headers = method === 'POST' ? { 'Idempotency-Key': (element.dataset.key ??= newKey()) } : {};
+  const [method, path] = told(element, 'api').split(' ');
+  if (!told(element, 'key')) element.setAttribute('data-key', newKey());
+  const headers = method === 'POST' ? { 'Idempotency-Key': told(element, 'key') } : {};
   const buttons = element.matches('button') ? [element] : [...element.querySelectorAll('button')];
+  if (element.dataset.busy) return;
+  element.dataset.busy = 'yes';
   tell(element, '');
-  buttons.forEach((button) => (button.disabled = true));
+  buttons.forEach((button) => button.setAttribute('aria-disabled', 'true')); // disabled ones would lose the focus
   try {
     const answer = await api(method, path, body, headers);
-    delete element.dataset.key;
+    element.removeAttribute('data-key');
     element.dispatchEvent(new CustomEvent('api:done', { detail: answer, bubbles: true }));
-    follow(element.dataset.then, answer);
+    follow(told(element, 'then'), answer);
   } catch (problem) {
     if (problem.detail === undefined) throw problem;
-    if (problem.status) delete element.dataset.key;
+    if (problem.status) element.removeAttribute('data-key');
     element.dispatchEvent(new CustomEvent('api:failed', { detail: problem, bubbles: true }));
     tell(element, problem.detail);
   } finally {
-    buttons.forEach((button) => (button.disabled = false));
+    delete element.dataset.busy;
+    buttons.forEach((button) => button.removeAttribute('aria-disabled'));
   }
 }
 
@@ -105,9 +112,13 @@ export function tell(element, text) {
 // A key makes a repeated click, or a repeat after a lost answer, the same order.
 const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, '0')).join('');
 
+// Pages name this file by its version and modules do not, so that a page may hold it twice: one of the two listens.
+const listens = !window.diaryFormsListen;
+window.diaryFormsListen = true;
+
 document.addEventListener('submit', (event) => {
   const form = event.target;
-  if (!form.dataset.api) return;
+  if (!listens || !told(form, 'api')) return;
   event.preventDefault();
   let body;
   try {
@@ -120,7 +131,7 @@ document.addEventListener('submit', (event) => {
 
 document.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-api]');
-  if (!button) return;
+  if (!listens || !button) return;
   if (button.dataset.confirm && !confirm(button.dataset.confirm)) return;
   ask(button, button.dataset.body ? JSON.parse(button.dataset.body) : undefined);
 });

@@ -1,0 +1,56 @@
+"""The player of the pages: only a part is played, one at a time, and a second press stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from services.studio.crew import HttpCrew
+from tests.fakes import MemoryStore
+from tests.studio.a_door import serving, studio_of
+from tests.studio.pages.a_talk import advert, put_lamp, put_recording, tone
+
+PRESSED = "button.play[aria-pressed=true]"
+
+
+def test_a_part_is_played_to_its_end_one_at_a_time(tmp_path: Path, visit: Any):
+    store = MemoryStore()
+    put_lamp(store)
+    put_recording(store, "r1", tone(), excluded_spans=(advert(2, 3), advert(10, 29, reason="outro")))
+    app, secret = studio_of(tmp_path, store, HttpCrew({}, ""))
+    with serving(app) as url:
+        here = visit(url)
+        page = here.sign_in(secret, "/shows/lamp/recordings/r1")
+        short, long = page.locator("button.play").all()
+        ended = page.evaluate_handle("() => ({ count: 0 })")
+        page.evaluate("(ended) => document.addEventListener('player:ended', () => (ended.count += 1))", ended)
+
+        long.click()
+        page.wait_for_selector(PRESSED)
+        short.click()
+
+        assert (long.get_attribute("aria-pressed"), short.get_attribute("aria-pressed")) == ("false", "true")
+        page.wait_for_function("() => !document.querySelector('button.play[aria-pressed=true]')")
+        assert page.evaluate("(ended) => ended.count", ended) == 2
+        long.click()
+        page.wait_for_selector(PRESSED)
+        long.click()
+        assert page.locator(PRESSED).count() == 0
+
+
+def test_a_sound_that_is_not_stored_says_so(tmp_path: Path, visit: Any):
+    store = MemoryStore()
+    put_lamp(store)
+    recording = put_recording(store, "r1", tone(), excluded_spans=(advert(2, 3),))
+    store.delete(recording.original.key)
+    app, secret = studio_of(tmp_path, store, HttpCrew({}, ""))
+    with serving(app) as url:
+        here = visit(url)
+        page = here.sign_in(secret, "/shows/lamp/recordings/r1")
+
+        page.locator("button.play").click()
+        page.get_by_text("its sound is not stored here any more").wait_for()
+
+        assert page.locator(PRESSED).count() == 0
+        assert [error for error in here.errors if "404" not in error] == []
+        here.errors.clear()
