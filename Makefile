@@ -5,7 +5,7 @@ include services/environments.mk
 
 .PHONY: help install install-demo lock format check vendor test test-slow test-compose test-compose-light demo up down clean \
 	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer \
-	bench-inference bench-pages showcase
+	bench-inference bench-pages bench-review showcase
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -54,6 +54,9 @@ bench-inference: .venvs/dev/.installed .venvs/trainer/.installed .venvs/engine-c
 
 bench-pages: .venvs/dev/.installed ## how long each page of a show with 500 recordings takes: minutes
 	.venvs/dev/bin/python -m tests.bench_pages
+
+bench-review: .venvs/dev/.installed ## after `make demo`: its doubtful turns put right by keyboard, in a browser
+	.venvs/dev/bin/python -m tests.bench_review
 
 showcase: .venvs/studio/.installed ## 10,000 words with an invented guest, by the stack that DIARY_URL names: for a GPU host
 	.venvs/studio/bin/python -m examples.showcase

@@ -91,6 +91,10 @@ class JobContext(Protocol):
         """Raise JobCancelledError if somebody cancelled the job."""
         ...
 
+    def is_over(self, job_id: str) -> bool:
+        """Whether another job of the same service has ended, or is known no more."""
+        ...
+
     def progress(
         self,
         stage: str,
@@ -170,6 +174,9 @@ class RunningJob:
             raise WorkerStopping
         if self.cancelled.is_set():
             raise JobCancelledError(f"job {self.id} was cancelled")
+
+    def is_over(self, job_id: str) -> bool:
+        return self.jobs.is_over(job_id)
 
     def progress(
         self,
@@ -313,6 +320,14 @@ class Jobs:
         if known is None:
             raise _no_job(job_id, self.service)
         return self._as_job(known)
+
+    def knows(self, job_id: str) -> bool:
+        return self._status(job_id) is not None
+
+    def is_over(self, job_id: str) -> bool:
+        """Whether a job has ended, or is known no more."""
+        known = self._status(job_id)
+        return known is None or self._as_job(known).state.ended
 
     def request(self, job_id: str) -> BaseModel:
         """What a job was asked for, as a request. raises NotFoundError"""

@@ -621,6 +621,13 @@ class TrainOptions(Record):
         default=0.1, ge=0, le=1, description="highest share of recited 13-grams that the best checkpoint may have"
     )
     continue_from: str | None = Field(default=None, description="adapter of the show to go on from")
+    resume: int | None = Field(
+        default=None,
+        ge=1,
+        description="number of a stopped run of the show to go on with, at its newest checkpoint and with its own "
+        "settings; more `steps` or `epochs` may be asked for. An order of the whole story trains anew if its "
+        "dataset has become another",
+    )
     seed: int = 42
 
 
@@ -676,11 +683,16 @@ class MetricPoint(Record):
 
 
 class Run(Record):
-    """Who a run number belongs to, and what it is to learn."""
+    """Who a run number belongs to, and what it is to learn.
+
+    job           that works on it now, or did last
+    jobs_before   that worked on it before, each until it was stopped or failed
+    """
 
     schema_version: Literal[1, 2] = 2
     number: int
     job: str
+    jobs_before: tuple[str, ...] = ()
     request: TrainRequest
     claimed_at: datetime | None = None
 

@@ -68,7 +68,9 @@ class JobRoute:
     """One thing a service makes: `POST path` with a `request` queues a job; `run(request, job=...)` does it.
 
     path       None: another door of the service queues it, by `queue`
+    demand     raises what speaks against it now; a repeat of an order that is known is not asked again
     settle     what the request leaves open and can be settled before it is queued
+    again      what is asked for when a job with that request is tried again, by the job's id
     estimate   what it comes to, for the answer
     words      what it does, in a sentence, for the API's reference
     """
@@ -80,6 +82,7 @@ class JobRoute:
     demand: Callable[[Any], None] = lambda request: None
     access: Access = Access.EDITOR
     settle: Callable[[Any], Any] = lambda request: request
+    again: Callable[[str, Any], Any] = lambda job_id, request: request
     estimate: Callable[[Any], WritingEstimate | None] = lambda request: None
     words: str = ""
 
@@ -301,15 +304,17 @@ def queue(
     """Queue the job that a request asks for; its place goes into the answer's Location."""
     token.demand(route.access, getattr(body, "show", None) or EVERY_SHOW)
     request.app.state.readiness.demand()
-    route.demand(body)
+    key, jobs = checked_key(idempotency_key), request.app.state.jobs
+    if key is None or not jobs.knows(key):
+        route.demand(body)
     settled = route.settle(body)
     estimate = route.estimate(settled)
-    job = request.app.state.jobs.submit(
+    job = jobs.submit(
         route.kind,
         settled,
         actor=actor_of(request, token),
         trace_id=current_trace_id() or new_trace_id(),
-        idempotency_key=checked_key(idempotency_key),
+        idempotency_key=key,
         left_open={name for name, value in body if getattr(settled, name) != value},
     )
     response.headers["Location"] = job.links["self"]
@@ -327,7 +332,7 @@ def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
 
     def visible(job_id: str, token: Token, needed: Access) -> Job:
         job = jobs.get(job_id)
-        token.demand(needed, job.show)
+        token.demand(needed, job.show or EVERY_SHOW)
         return job
 
     @router.get("")
@@ -361,12 +366,19 @@ def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
         return jobs.cancel(job_id)
 
     @router.post("/{job_id}/retry", status_code=202)
-    def retry_job(job_id: str, request: Request, response: Response, token: Token = Depends(editor)) -> Job:
+    def retry_job(
+        job_id: str,
+        request: Request,
+        response: Response,
+        token: Token = Depends(editor),
+        idempotency_key: str | None = Header(default=None),
+    ) -> Job:
         """Ask for the same again, as a new job; what the old one has stored is found, and not made twice."""
         job = visible(job_id, token, Access.EDITOR)
         if job.state not in (JobState.FAILED, JobState.CANCELLED):
             raise ConflictError(f"job {job_id} is {job.state}; only a job that failed or was cancelled is tried again")
-        return queue(routes[job.kind], jobs.request(job_id), request, response, token)
+        route = routes[job.kind]
+        return queue(route, route.again(job_id, jobs.request(job_id)), request, response, token, idempotency_key)
 
     return router
 

@@ -94,7 +94,7 @@ class RecentLogs(logging.Handler):
         except (TypeError, ValueError, KeyError):  # a message that does not fit its arguments stops nobody's work
             self.handleError(record)
             return
-        hidden = {name: _hidden(value) if isinstance(value, str) else value for name, value in line.items()}
+        hidden = _hidden(line)
         self._lines.append((str(hidden.get("trace_id", "")), json.dumps(hidden)))
 
     def of(self, trace_id: str) -> list[dict[str, Any]]:
@@ -102,8 +102,13 @@ class RecentLogs(logging.Handler):
         return [json.loads(line) for its_trace, line in self._lines.copy() if its_trace == trace_id]
 
 
-def _hidden(text: str) -> str:
-    return _OUR_TOKEN.sub("diary_...", redact_text(text))
+def _hidden(told: Any) -> Any:
+    """What was logged, without the secrets in any of its texts."""
+    if isinstance(told, str):
+        return _OUR_TOKEN.sub("diary_...", redact_text(told))
+    if isinstance(told, list):
+        return [_hidden(one) for one in told]
+    return {name: _hidden(one) for name, one in told.items()} if isinstance(told, dict) else told
 
 
 def recent_logs(service: str) -> RecentLogs:

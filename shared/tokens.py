@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -63,10 +64,12 @@ def new_token(name: str, role: Role, show: str | None = None) -> tuple[str, Toke
 class TokenBook:
     """The tokens of the operator's file and of a file of the service's own, each read again when it changes.
 
-    own   where `add` and `remove` write; the operator's file itself if it is not set
+    own       where `add` and `remove` write; the operator's file itself if it is not set
+    changes   hold it from looking who is there until the change: two at once would undo each other's
     """
 
     def __init__(self, path: Path, own: Path | None = None) -> None:
+        self.changes = threading.RLock()
         self._files = tuple(_TokenFile(one) for one in (path, own) if one is not None)
 
     def find(self, authorization: str | None) -> Token:
@@ -90,11 +93,13 @@ class TokenBook:
 
     def add(self, token: Token) -> None:
         """One of the same name is replaced."""
-        self._files[-1].write([*(known for known in self.own() if known.name != token.name), token])
+        with self.changes:
+            self._files[-1].write([*(known for known in self.own() if known.name != token.name), token])
 
     def remove(self, name: str) -> None:
         """Whoever has it is a stranger from now on."""
-        self._files[-1].write([known for known in self.own() if known.name != name])
+        with self.changes:
+            self._files[-1].write([known for known in self.own() if known.name != name])
 
 
 class _TokenFile:
@@ -102,8 +107,7 @@ class _TokenFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = -1
-        self._tokens: list[Token] = []
+        self._known: tuple[tuple[int, int], list[Token]] = ((-1, -1), [])
 
     def write(self, tokens: Sequence[Token]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,15 +118,17 @@ class _TokenFile:
 
     def read(self) -> list[Token]:
         try:
-            stamp = self._path.stat().st_mtime_ns
+            found = self._path.stat()
         except FileNotFoundError:
             return []
-        if stamp != self._stamp:
+        stamp = (found.st_mtime_ns, found.st_ino)  # clocks of files are coarse: each of our writes is another file
+        known, tokens = self._known
+        if stamp != known:
             try:
-                self._tokens = [Token.model_validate(entry) for entry in json.loads(self._path.read_text())]
+                tokens = [Token.model_validate(entry) for entry in json.loads(self._path.read_text())]
             except (json.JSONDecodeError, ValidationError) as error:
                 raise BadInputError(
                     f"{self._path.name} is damaged; run `make down`, remove its folder, `make up`"
                 ) from error
-            self._stamp = stamp
-        return self._tokens
+            self._known = (stamp, tokens)
+        return tokens

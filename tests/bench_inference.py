@@ -100,6 +100,7 @@ def verdict(missed: Sequence[str]) -> int:
 def settings_in(folder: Path) -> Settings:
     """Turns and context as a larger model has them."""
     return Settings(
+        engine_idle_s=24 * 3600,  # what is compared asks the engine behind our back
         base_model=str(BASE_MODEL),
         engine_command=CPU_ENGINE.replace(".venvs/", f"{ROOT}/.venvs/"),
         log_dir=folder,

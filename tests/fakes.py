@@ -246,7 +246,7 @@ class DyingStore(MemoryStore):
 
 
 class FakeJob:
-    """A JobContext that remembers what it was told."""
+    """A JobContext that remembers what it was told. `at_work` are other jobs that have not ended."""
 
     def __init__(self, work_dir: Path, job_id: str = "job-1", kind: str = "test") -> None:
         self.id = job_id
@@ -257,6 +257,7 @@ class FakeJob:
         self.events: list[tuple[str, float, float | None, str]] = []
         self.figures: list[tuple[str, dict[str, float]]] = []
         self.steps: dict[str, Any] = {}
+        self.at_work: set[str] = set()
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -265,6 +266,9 @@ class FakeJob:
     def check(self) -> None:
         if self._cancelled:
             raise JobCancelledError(f"job {self.id} was cancelled")
+
+    def is_over(self, job_id: str) -> bool:
+        return job_id not in self.at_work
 
     def progress(
         self,
@@ -1156,13 +1160,18 @@ def _work(reporter: Reporter, stage: str, pieces: int) -> None:
 
 
 def scripted_convert(arguments: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Any file is 60 s of audio; the working copy is the file itself."""
+    """Any file is 60 s of audio; the working copy is the file itself. The waveform says the same."""
+    from services.ingest.peaks import Peaks
+    from shared.working_copy import RATE_HZ
+
     _work(reporter, "converting", 2)
     folder = Path(arguments["folder"])
     working, web, peaks = folder / "working.flac", folder / "web.mp3", folder / "peaks.dat"
     for copy in (working, web):
         shutil.copyfile(arguments["original"], copy)
-    peaks.write_bytes(b"scripted")
+    drawn = Peaks()
+    drawn.add(bytes(2 * 60 * RATE_HZ))
+    peaks.write_bytes(drawn.dat())
     copies = {"working": str(working), "web": str(web), "peaks": str(peaks)}
     return {**copies, "duration_s": 60.0, "media_type": "audio/mpeg", "metadata": {}, "ffmpeg": "scripted"}
 

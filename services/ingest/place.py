@@ -45,6 +45,9 @@ class Place:
     def check(self) -> None:
         self.job.check()
 
+    def is_over(self, job_id: str) -> bool:
+        return self.job.is_over(job_id)
+
     def progress(
         self,
         stage: str,

@@ -35,6 +35,7 @@ from services.studio.pages.door import add_pages
 from services.studio.pages.frame import Frame
 from services.studio.pages.gate import LOGIN
 from services.studio.pages.studio import Studio
+from services.studio.resuming import Resuming
 from services.studio.review import review_door
 from services.studio.rounds import make_round
 from services.studio.runs_door import runs_door
@@ -106,8 +107,6 @@ SINGLE_STEPS = (
      "Make a transcript file that was uploaded a revision of a recording's transcript."),
     ("/v1/datasets", "dataset", "trainer", DatasetRequest, DatasetResult,
      "Build a dataset from a show's transcripts, with a report of what is in it."),
-    ("/v1/adapters", "train", "trainer", TrainRequest, TrainResult,
-     "Train a LoRA adapter on a dataset."),
     ("/v1/renderings", "render", "inference", RenderRequest, RenderResult,
      "Speak an AI episode in two stock voices."),
 )  # fmt: skip
@@ -134,9 +133,18 @@ def create_app(
     memories, library, glances = Memories(ask_others), Library(store), Glances(store)
     book = TokenBook(settings.tokens_file, settings.state_dir / "tokens.json")
     erasing = care.erasures(store, memories)
+    resuming = Resuming(store, lambda: memories.own)
 
     def demand(request: Any) -> None:
         pipeline.demand_show(store, request.show)
+
+    def demand_training(request: TrainRequest) -> None:
+        demand(request)
+        resuming.demand(request)
+
+    def demand_story(request: PipelineRequest) -> None:
+        demand(request)
+        resuming.demand_story(request)
 
     routes = [
         JobRoute(
@@ -144,7 +152,9 @@ def create_app(
             "pipeline",
             PipelineRequest,
             partial(pipeline.run, store=store, crew=crew),
-            demand,
+            demand_story,
+            settle=resuming.settle_story,
+            again=resuming.story_again,
             words="Do everything in one order: bring in, transcribe, build, train, and write an AI episode.",
         ),
         JobRoute(
@@ -160,6 +170,16 @@ def create_app(
                 path, kind, request, partial(_one_step, crew, store, kind, service, path, result), demand, words=does
             )
             for path, kind, service, request, result, does in SINGLE_STEPS
+        ),
+        JobRoute(
+            "/v1/adapters",
+            "train",
+            TrainRequest,
+            partial(_one_step, crew, store, "train", "trainer", "/v1/adapters", TrainResult),
+            demand_training,
+            settle=resuming.settle,
+            again=resuming.again,
+            words="Train a LoRA adapter on a dataset; with `resume`, go on with a run that was stopped.",
         ),
         *orders(store, crew),
         comparisons(store, crew),

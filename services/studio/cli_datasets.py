@@ -140,7 +140,7 @@ def read(show: str, dataset: str) -> Dataset:
 
 def train(
     show: Slug,
-    dataset: DatasetId,
+    dataset: Annotated[str | None, typer.Argument(help="The dataset's id; with --resume, that of the run.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, at most; as many as the epochs take when left out.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Times that each example is seen, at most.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Follows from the base model when left out.")] = None,
@@ -149,6 +149,10 @@ def train(
         str | None, typer.Option(help="Of the base model: none, nf4 (QLoRA), or auto: where it would not fit.")
     ] = None,
     continue_from: Annotated[str | None, typer.Option(help="An adapter of the show to go on from.")] = None,
+    resume: Annotated[
+        int | None,
+        typer.Option(help="A stopped run of the show to go on with, as `diary runs list` shows it, with its settings."),
+    ] = None,
     gpus: Annotated[int | None, typer.Option(help="All that the trainer sees when left out.")] = None,
     no_packing: Annotated[bool, typer.Option("--no-packing", help="One example a row.")] = False,
     patience: Annotated[
@@ -158,7 +162,7 @@ def train(
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Fine-tune a LoRA adapter on a dataset; what is not given, the trainer chooses."""
+    """Fine-tune a LoRA adapter on a dataset; what is not given, the trainer chooses. Or go on with a stopped run."""
     wishes = {
         "steps": steps,
         "epochs": epochs,
@@ -166,12 +170,23 @@ def train(
         "lora_rank": rank,
         "quantisation": quantisation,
         "continue_from": continue_from,
+        "resume": resume,
         "gpus": gpus,
         "packing": False if no_packing else None,
         "patience": patience,
         "seed": seed,
     }
-    order("/v1/adapters", {"show": show, "dataset": dataset, **wishes}, as_json=as_json, no_wait=no_wait)
+    learnt_from = dataset or dataset_of(show, resume)
+    order("/v1/adapters", {"show": show, "dataset": learnt_from, **wishes}, as_json=as_json, no_wait=no_wait)
+
+
+def dataset_of(show: str, resume: int | None) -> str:
+    """That of the run to resume. raises BadParameter where none is named"""
+    if resume is None:
+        raise typer.BadParameter(f"name a dataset, as `diary datasets list {show}` shows it; or a run to --resume")
+    with studio() as client:
+        found: str = client.call("GET", f"/v1/shows/{show}/runs/{resume}").json()["dataset"]
+    return found
 
 
 @runs.command("list")

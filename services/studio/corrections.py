@@ -83,7 +83,7 @@ def voiceprints_door(crew: Crew) -> APIRouter:
         token.demand(Access.EDITOR, show)
         ask(request, token, "DELETE", quote(show))
 
-    @router.delete("/{name}", status_code=204)
+    @router.delete("/{name:path}", status_code=204)  # a name may have a slash
     def forget_co_host(show: str, name: str, request: Request, token: Token = Depends(editor)) -> None:
         """Forget a co-host's voice, by name."""
         token.demand(Access.EDITOR, show)

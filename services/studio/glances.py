@@ -94,7 +94,7 @@ class Glances:
         moved = [key for key, tag in heads.items() if self._heads.get(key, ("",))[0] != tag]
         for key, (data, tag) in read_together(self._store, moved).items():
             self._heads[key] = (tag, keys.transcript(show, key.split("/")[-2], data.decode()))
-        return [self._heads[key][1] for key in heads if key in self._heads]
+        return [known[1] for key in heads if (known := self._heads.get(key)) is not None]
 
     def _read(self, key: str) -> None:
         if key in self._known:

@@ -270,8 +270,8 @@ def main(arguments: list[str]) -> int:
         if arguments == ["up"]:
             prepare_base_model()
             stack.up(say=print)
-            print(f"\nstudio: {stack.url('studio')}   logs: {stack.home / 'logs'}")
-            print(f"token:  export DIARY_TOKEN=$(cat {stack.home / 'secrets' / 'admin.token'})")
+            print(f"\npages and API: {stack.url('studio')}   logs: {stack.home / 'logs'}")
+            print(f"token: export DIARY_TOKEN=$(cat {stack.home / 'secrets' / 'admin.token'})")
         elif arguments == ["down"]:
             stopped = stack.down()
             print("stopped: " + ", ".join(stopped) if stopped else "nothing was running")

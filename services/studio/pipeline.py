@@ -13,6 +13,7 @@ from shared import keys
 from shared.corrections import HostsFound, MissingTranscribed, ShowRequest
 from shared.errors import NotFoundError
 from shared.jobs import JobContext
+from shared.resuming import read_run
 from shared.schemas import (
     DatasetRequest,
     DatasetResult,
@@ -42,7 +43,7 @@ def run(order: PipelineRequest, *, job: JobContext, store: Store, crew: Crew) ->
     spoken = list(dict.fromkeys([*brought, *untranscribed(order, job, store)]))
     transcripts = transcribe(order, spoken, job, crew)
     dataset = crew.ask(job, "dataset", "trainer", "/v1/datasets", dataset_request(order), DatasetResult)
-    adapter = crew.ask(job, "train", "trainer", "/v1/adapters", train_request(order, dataset), TrainResult)
+    adapter = crew.ask(job, "train", "trainer", "/v1/adapters", train_request(order, dataset, store), TrainResult)
     episode = write(order, adapter, job, crew)
 
     return PipelineResult(
@@ -125,8 +126,13 @@ def dataset_request(order: PipelineRequest) -> DatasetRequest:
     return DatasetRequest(show=order.show, **order.dataset.model_dump())
 
 
-def train_request(order: PipelineRequest, dataset: DatasetResult) -> TrainRequest:
-    return TrainRequest(show=order.show, dataset=dataset.dataset, **order.training.model_dump())
+def train_request(order: PipelineRequest, dataset: DatasetResult, store: Store) -> TrainRequest:
+    """A run that is to be resumed is gone on with if it learns from this dataset; else training begins anew."""
+    training = order.training
+    if training.resume is not None:
+        begun = read_run(store, order.show, training.resume).request
+        training = training if begun.dataset == dataset.dataset else training.model_copy(update={"resume": None})
+    return TrainRequest(show=order.show, dataset=dataset.dataset, **training.model_dump())
 
 
 def set_host_request(show: str, recording: str, host_is: str) -> SetHostRequest:

@@ -33,7 +33,7 @@ class Rules(Record):
 
     grace         of blobs that no manifest names
     finished      checkpoints of a run whose adapter is stored
-    abandoned     checkpoints of a run that made no further one for so long
+    abandoned     checkpoints of a run that made no further one, and that nobody resumed, for so long
     working       16 kHz copies of recordings that have a transcript; None: for ever
     uploads       files that were uploaded, and no job has taken over
     """
@@ -84,7 +84,9 @@ def _checkpoints(holdings: Holdings, rules: Rules, now: datetime) -> Iterator[Ma
     """Manifests of checkpoints that no job will resume from."""
     for (show, run), found in _by_run(holdings).items():
         adapter = _adapter_of(holdings, show, run)
-        newest = max(holdings.objects[key].modified for key in found)
+        claim = keys.run(show, run)  # written again by each job that goes on with the run
+        alive = [*found, claim] if claim in holdings.objects else found
+        newest = max(holdings.objects[key].modified for key in alive)
         if adapter and now - holdings.objects[adapter].modified >= rules.finished:
             why = f"run {run} is finished: its adapter is stored"
         elif now - newest >= rules.abandoned:

@@ -19,7 +19,7 @@ from shared.tokens import Access, Token
 class RunSummary(Record):
     """Where a run is.
 
-    job            the order that it is a part of, as `diary jobs` knows it
+    job            the order that works on it now, or did last, as `diary jobs` knows it
     step           the last one that there are figures of; 0 before the first checkpoint
     steps          how many were asked for, or in the end made; None: as many as the epochs take
     eval_loss      on held-out guests, of the newest checkpoint; before training, that of the base model
@@ -134,8 +134,11 @@ def summary_of(run: Run, adapter: Adapter | None, metrics: Sequence[MetricPoint]
 
 
 def run_of_order(library: Library, show: str, job: str) -> int | None:
-    """The newest run that an order of a person has claimed so far."""
-    return next((run.number for run in reversed(library.runs(show)) if order_of(run.job) == job), None)
+    """The newest run that an order of a person has claimed or resumed so far."""
+    for run in reversed(library.runs(show)):
+        if job in map(order_of, (run.job, *run.jobs_before)):
+            return run.number
+    return None
 
 
 def order_of(job: str) -> str:

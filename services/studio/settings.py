@@ -38,7 +38,9 @@ class Settings(ServiceSettings):
         default=0.0, ge=0, description="hours that resumable checkpoints (optimizer state) outlive the end of their run"
     )
     keep_abandoned_days: float = Field(
-        default=30.0, gt=0, description="days after its last checkpoint when an unfinished run counts as abandoned"
+        default=30.0,
+        gt=0,
+        description="days after its last checkpoint, or its last resuming, when an unfinished run counts as abandoned",
     )
     keep_working_days: float | None = Field(
         default=None,

@@ -75,12 +75,13 @@ def known_tokens(book: TokenBook) -> list[KnownToken]:
 
 def give(store: Store, book: TokenBook, wanted: NewToken) -> GivenToken:
     """raises   ConflictError for a name that is taken; NotFoundError for a show that is not there"""
-    if wanted.name in {token.name for token in book.all()}:
-        raise ConflictError(f"there is a token {wanted.name!r}; choose another name, or revoke it first")
     if wanted.show is not None:
         demand_show(store, wanted.show)
     secret, token = new_token(wanted.name, wanted.role, wanted.show)
-    book.add(token)
+    with book.changes:
+        if wanted.name in {known.name for known in book.all()}:
+            raise ConflictError(f"there is a token {wanted.name!r}; choose another name, or revoke it first")
+        book.add(token)
     return GivenToken(**wanted.model_dump(), removable=True, secret=secret)
 
 

@@ -25,7 +25,13 @@ def create_app(
 ) -> FastAPI:
     routes = [
         JobRoute("/v1/datasets", "dataset", DatasetRequest, partial(job.build, store=store, engine=engine)),
-        JobRoute("/v1/adapters", "train", TrainRequest, partial(job.train, store=store, engine=engine)),
+        JobRoute(
+            "/v1/adapters",
+            "train",
+            TrainRequest,
+            partial(job.train, store=store, engine=engine),
+            settle=partial(job.with_settings, store=store),
+        ),
     ]
     return job_service(
         "trainer",

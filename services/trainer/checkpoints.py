@@ -9,8 +9,10 @@ from pathlib import Path
 from services.trainer.choice import best_point
 from shared import keys
 from shared.errors import ConflictError
+from shared.jobs import JobContext
+from shared.resuming import demand_resumable, read_run, settled
 from shared.schemas import Adapter, Checkpoint, MetricPoint, Run, TrainRequest, now
-from shared.store import Store, create_manifest, fetch_blob, load, put_blob
+from shared.store import Store, create_manifest, fetch_blob, load, put_blob, revise
 
 WEIGHTS = "adapter_model.safetensors"
 # Written by the libraries into every checkpoint, and not needed to go on.
@@ -34,6 +36,35 @@ def claim_run(store: Store, request: TrainRequest, job_id: str) -> int:
         if create_manifest(store, keys.run(request.show, number), claim):
             return number
     raise AssertionError("numbers do not end")
+
+
+def take_over(store: Store, request: TrainRequest, number: int, job: JobContext) -> int:
+    """Make a stopped run this job's, to go on with; of two jobs that want it at once, one gets it. Its number.
+
+    raises   ConflictError if it is finished or another job works on it; BadInputError if it cannot go on
+    """
+
+    def change(known: Run) -> Run:
+        if known.job == job.id:
+            return known
+        demand_resumable(store, request.show, known, request.steps)
+        if not job.is_over(known.job):
+            raise ConflictError(
+                f"job {known.job} works on run {number} of {request.show} right now; follow that one, or cancel it "
+                "first and resume the run then"
+            )
+        wanted = settled(request, known).model_copy(update={"resume": None})
+        before = (*known.jobs_before, known.job)
+        return known.model_copy(update={"job": job.id, "jobs_before": before, "request": wanted})
+
+    return revise(store, keys.run(request.show, number), Run, change).number
+
+
+def demand_ours(store: Store, show: str, number: int, job_id: str) -> None:
+    """raises ConflictError if another job has taken the run over: this one was stopped, and has not noticed yet"""
+    owner = read_run(store, show, number).job
+    if owner != job_id:
+        raise ConflictError(f"run {number} of {show} is job {owner}'s now; follow that one")
 
 
 def adapter_of_run(store: Store, show: str, run: int) -> Adapter | None:

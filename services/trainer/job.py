@@ -9,10 +9,7 @@ from typing import Any
 
 from services.trainer.base import config_of, demand_fit, demand_same_base
 from services.trainer.card import metrics_jsonl, model_card, warnings_of
-from services.trainer.checkpoints import (
-    adapter_of_run,
-    claim_run,
-)
+from services.trainer.checkpoints import adapter_of_run, claim_run, demand_ours, take_over
 from services.trainer.dataset import Built, Frame, Source, build_examples, split
 from services.trainer.plan import TARGET_MODULES, Device, Engine, Trained
 from services.trainer.presets import default_length, estimate
@@ -24,6 +21,7 @@ from shared.errors import BadInputError
 from shared.jobs import JobContext
 from shared.models import Base, languages_of
 from shared.render import renderer_for
+from shared.resuming import read_run, settled
 from shared.schemas import (
     Adapter,
     Blob,
@@ -180,17 +178,22 @@ def jsonl(examples: Sequence[Example]) -> bytes:
 
 
 def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engine) -> TrainResult:
-    """Train from the newest checkpoint of this job's run, or from the start; the best checkpoint becomes an adapter."""
+    """Train from the newest checkpoint of this job's run, or from the start; the best checkpoint becomes an adapter.
+
+    The run is a new one, or the one that is to be resumed.
+    """
+    request = with_settings(request, store)
     show = load(store, keys.show(request.show), Show)
     dataset = load(store, keys.dataset(request.show, request.dataset), Dataset)
     demand_its_sources(dataset)
     base = engine.base(job)
     demand_same_base(dataset, base)
     parent = parent_of(request, dataset, base, store)
-    run = claim_run(store, request, job.id)
+    run = run_of(request, job, store)
     adapter = adapter_of_run(store, request.show, run)
     if adapter is None:
         finished = train_to_the_end(Order(request, run, show, dataset, base, parent), job, store, engine)
+        demand_ours(store, request.show, run, job.id)
         adapter = keep_adapter(finished, job, store)
     return TrainResult(
         adapter=adapter.name,
@@ -201,6 +204,18 @@ def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engin
         recited=adapter.judged.recited if adapter.judged else None,
         warnings=adapter.warnings,
     )
+
+
+def run_of(request: TrainRequest, job: JobContext, store: Store) -> int:
+    """Number of the run that this job works on, now its own."""
+    if request.resume is None:
+        return claim_run(store, request, job.id)
+    return take_over(store, request, request.resume, job)
+
+
+def with_settings(request: TrainRequest, store: Store) -> TrainRequest:
+    """An order to resume a run has that run's settings; any other one is as it is."""
+    return request if request.resume is None else settled(request, read_run(store, request.show, request.resume))
 
 
 def parent_of(request: TrainRequest, dataset: Dataset, base: Base, store: Store) -> Adapter | None:

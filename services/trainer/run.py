@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.trainer.base import config_of
-from services.trainer.checkpoints import best_checkpoint, drop_old, fetch_checkpoint, keep_checkpoint, newest_checkpoint
+from services.trainer.checkpoints import (
+    best_checkpoint,
+    demand_ours,
+    drop_old,
+    fetch_checkpoint,
+    keep_checkpoint,
+    newest_checkpoint,
+)
 from services.trainer.choice import best_point
 from services.trainer.course import course_of, leaner
 from services.trainer.plan import Course, Device, Engine, Plan, Trained
@@ -107,6 +114,7 @@ class Keeper:
             files={},
             metrics=tuple(metrics),
         )
+        self._patiently(lambda: demand_ours(self._store, request.show, run, self._job.id))
         self._patiently(lambda: keep_checkpoint(self._store, folder, checkpoint))
         self._patiently(lambda: drop_old(self._store, request.show, run, metrics, request))
         best = best_point(metrics, request.memorisation_limit)

@@ -86,7 +86,7 @@ def voiceprints_door(store: Store) -> APIRouter:
         token.demand(Access.EDITOR, show)
         voiceprints.forget(store, show, "host", "")
 
-    @router.delete("/{name}", status_code=204)
+    @router.delete("/{name:path}", status_code=204)  # a name may have a slash
     def forget_co_host(show: str, name: str, token: Token = Depends(editor)) -> None:
         token.demand(Access.EDITOR, show)
         voiceprints.forget(store, show, "co-host", name)

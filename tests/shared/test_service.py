@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
-from shared.errors import BadAudioError, StoreUnavailableError
+from shared.errors import BadAudioError, ConflictError, StoreUnavailableError
 from shared.schemas import WritingEstimate
 from shared.service import JobRoute, Readiness, job_service
 from shared.settings import ServiceSettings
@@ -223,9 +223,16 @@ def test_readiness_follows_the_store_down_and_up_again():
 
 
 class Settling:
-    """Settles an open order by what is usual at that time."""
+    """Settles an open order by what is usual at that time; refuses all while it is `shut`."""
 
-    usual, asked = 5, 0
+    usual, asked, shut = 5, 0, False
+
+    def demand(self, order: Order) -> None:
+        if self.shut:
+            raise ConflictError("somebody else does it right now")
+
+    def again(self, job_id: str, order: Order) -> Order:
+        return order.model_copy(update={"words": order.words + 1})
 
     def settle(self, order: Order) -> Order:
         return order if order.words != 3 else order.model_copy(update={"words": self.usual})
@@ -245,7 +252,16 @@ def settling(tmp_path: Path) -> Iterator[tuple[TestClient, dict, Settling]]:
     secret, token = new_token("ed", "editor", None)
     TokenBook(settings.tokens_file).add(token)
     rules = Settling()
-    route = JobRoute("/v1/episodes", "write", Order, write, settle=rules.settle, estimate=rules.estimate)
+    route = JobRoute(
+        "/v1/episodes",
+        "write",
+        Order,
+        write,
+        demand=rules.demand,
+        settle=rules.settle,
+        again=rules.again,
+        estimate=rules.estimate,
+    )
     with TestClient(job_service("toy", settings, MemoryStore(), [route])) as client:
         _until(lambda: client.get("/health/ready").status_code == 200)
         yield client, {"Authorization": f"Bearer {secret}"}, rules
@@ -282,6 +298,18 @@ def test_an_order_that_cannot_be_estimated_is_not_queued(settling):
     assert client.get("/v1/jobs", headers=headers).json() == []
 
 
+def test_an_order_sent_again_is_the_same_job_although_a_new_one_would_be_refused_now(settling):
+    client, headers, rules = settling
+    again = {**headers, "Idempotency-Key": "order-0003"}
+    first = client.post("/v1/episodes", json={}, headers=again)
+    rules.shut = True
+
+    second = client.post("/v1/episodes", json={}, headers=again)
+
+    assert (second.status_code, second.json()["id"]) == (202, first.json()["id"])
+    assert client.post("/v1/episodes", json={}, headers=headers).status_code == 409
+
+
 # ---- trying again ----------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +329,15 @@ def test_a_job_that_failed_is_asked_for_again_as_a_new_one_with_the_same_request
     assert again["id"] != job["id"] and again["trace_id"] != job["trace_id"]
     assert (again["kind"], again["show"], again["actor"]) == (job["kind"], job["show"], "ann")
     assert "choose another file" in again["problem"]["detail"], "it was asked for the same 13 words"
+
+
+def test_what_a_job_is_tried_again_with_its_route_says(settling):
+    client, headers, _ = settling
+    job = failed_job(client, headers)
+
+    again = client.post(f"/v1/jobs/{job['id']}/retry", headers=headers).json()
+
+    assert ended(client, headers, again["id"])["result"]["words"] == 14
 
 
 def test_a_job_that_is_done_is_not_tried_again(door):

@@ -58,14 +58,14 @@ def test_the_oldest_lines_go_when_there_are_too_many(log):
 def test_no_secret_is_kept_wherever_it_was_logged(log, text: str, secret: str):
     logger, recent = log
     with trace(TRACE):
-        logger.info("said: %s", text, extra={"note": text})
+        logger.info("said: %s", text, extra={"note": text, "tried": [{"address": text}]})
         try:
             raise ValueError(text)
         except ValueError:
             logger.exception("failed")
 
     said, failed = recent.of(TRACE)
-    assert secret not in str(said) and said["note"]
+    assert secret not in str(said) and said["note"] and said["tried"]
     assert "ValueError" in failed["exception"] and secret not in failed["exception"]
 
 

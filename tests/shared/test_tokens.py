@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,27 @@ def test_a_damaged_file_is_named(tmp_path: Path):
 
     with pytest.raises(BadInputError, match=r"tokens\.json is damaged"):
         TokenBook(path).find("Bearer x")
+
+
+def test_tokens_that_are_added_at_the_same_time_are_all_kept(tmp_path: Path):
+    book = TokenBook(tmp_path / "tokens.json")
+    names = [f"n{number}" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: book.add(new_token(name, "viewer")[1]), names))
+
+    assert {token.name for token in TokenBook(tmp_path / "tokens.json").all()} == set(names)
+    assert (tmp_path / "tokens.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_is_gone_at_once_also_where_the_clock_of_files_stood_still(tmp_path: Path):
+    path = tmp_path / "tokens.json"
+    book = TokenBook(path)
+    secret, token = new_token("ann", "viewer")
+    book.add(token)
+    book.find(f"Bearer {secret}")
+    before = path.stat().st_mtime_ns
+    book.remove("ann")
+    os.utime(path, ns=(before, before))
+
+    with pytest.raises(NoTokenError):
+        book.find(f"Bearer {secret}")

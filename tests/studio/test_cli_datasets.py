@@ -117,6 +117,16 @@ def test_training_sends_what_was_given_and_nothing_else(desk: Desk, crew: Buildi
     }
 
 
+def test_a_run_is_resumed_by_its_number_alone(desk: Desk, crew: BuildingCrew):
+    as_json(desk.diary("adapters", "train", "lamp", "--resume", "2", "--steps", "9", "--json"))
+
+    assert crew.last() == {"show": "lamp", "dataset": "d9", "resume": 2, "steps": 9}
+    finished = desk.diary("adapters", "train", "lamp", "--resume", "1")
+    assert finished.returncode == 1 and "continue_from" in finished.stderr
+    neither = desk.diary("adapters", "train", "lamp")
+    assert neither.returncode == 2 and "diary datasets list lamp" in neither.stderr
+
+
 @pytest.mark.parametrize(("given", "steps"), [((), None), (("--steps", "5"), 5)])
 def test_the_whole_story_trains_for_some_epochs_unless_steps_are_given(
     desk: Desk, crew: BuildingCrew, given: tuple[str, ...], steps: int | None

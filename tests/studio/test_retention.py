@@ -15,8 +15,8 @@ from services.studio.lineage import damage, walk
 from services.studio.retention import Mark, Rules, plan
 from shared import keys
 from shared.errors import NewerDataError
-from shared.schemas import now
-from shared.store import put_blob
+from shared.schemas import Run, now
+from shared.store import put_blob, revise
 from tests.fakes import DyingStore, FakeJob, HookedFakeJob, MemoryStore
 from tests.studio.a_dataset import points, put_dataset, put_run
 from tests.studio.a_show import put_show
@@ -63,6 +63,18 @@ def test_an_unfinished_run_keeps_its_checkpoints_until_it_counts_as_abandoned():
 
     found = marks(store)
     assert by_kind(found) == {"checkpoints": 5} and "no checkpoint for 30 days" in found[0].why
+
+
+def test_a_run_that_somebody_resumed_is_not_abandoned_before_its_next_checkpoint():
+    store = MemoryStore()
+    put_dataset(store)
+    put_run(store, 1, points(3.0, 2.0))
+    store.grow_old(hours=31 * 24)
+    assert by_kind(marks(store))["checkpoints"] == 1
+
+    revise(store, keys.run("lamp", 1), Run, lambda known: known.model_copy(update={"job": "another"}))
+
+    assert "checkpoints" not in by_kind(marks(store))
 
 
 def test_a_run_that_kept_an_earlier_step_than_its_last_is_finished_all_the_same():

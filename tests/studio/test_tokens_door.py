@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,15 @@ def test_what_cannot_be_revoked_says_why(door, name: str, status: int, told: str
 
     assert answer.status_code == status
     assert told in answer.json()["detail"]
+
+
+def test_of_two_who_give_out_one_name_at_once_one_is_told_that_it_is_taken(door):
+    client, people = door
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: client.post("/v1/tokens", json={"name": "nia"}, headers=people["ann"]), range(8))
+        )
+
+    given = [answer.json()["secret"] for answer in answers if answer.status_code == 201]
+    assert len(given) == 1 and {answer.status_code for answer in answers} == {201, 409}
+    assert client.get("/v1/tokens", headers={"Authorization": f"Bearer {given[0]}"}).status_code == 403

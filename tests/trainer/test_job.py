@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from services.trainer import job as story
+from services.trainer.checkpoints import take_over
 from services.trainer.plan import Device
 from shared import keys
 from shared.errors import (
@@ -21,6 +25,7 @@ from shared.errors import (
     OutOfMemoryError,
     StoreUnavailableError,
 )
+from shared.jobs import Jobs
 from shared.models import Base
 from shared.schemas import (
     Adapter,
@@ -29,13 +34,16 @@ from shared.schemas import (
     DatasetRequest,
     Example,
     HostMethod,
+    Job,
     RecordingEdits,
     Run,
     TrainRequest,
     Transcript,
 )
+from shared.settings import ServiceSettings
 from shared.store import create_manifest, get_blob, load
-from tests.fakes import FakeJob, MemoryStore, ScriptedTrainingEngine
+from tests.fakes import FakeJob, InterruptedStore, MemoryStore, ScriptedTrainingEngine
+from tests.kit import until
 from tests.trainer.conftest import GUESTS, SHOW, add_talk, small_talk
 
 WANTED = DatasetRequest(show="lamp", max_length=512)
@@ -519,3 +527,163 @@ def test_nobody_is_judged_by_whom_the_adapter_has_learnt(store, job, engine, dat
 def test_an_unknown_adapter_is_named(store, job, engine, dataset):
     with pytest.raises(ArtifactMissingError, match=r"lamp\.r7\.c1"):
         story.train(wish(dataset, continue_from="lamp.r7.c1"), job=job, store=store, engine=engine)
+
+
+# ---- going on with a run that was stopped ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(store, job, base, dataset) -> int:
+    """A run of `job-1`, which failed after its checkpoint of step 4 and has ended."""
+    with pytest.raises(EngineFailedError):
+        story.train(wish(dataset), job=job, store=store, engine=dying(base, 4))
+    return 1
+
+
+def dying(base: Base, step: int) -> ScriptedTrainingEngine:
+    return ScriptedTrainingEngine(base, breaks={step: EngineFailedError("killed")})
+
+
+def another(tmp_path: Path, job_id: str = "job-2") -> FakeJob:
+    (tmp_path / job_id).mkdir(exist_ok=True)
+    return FakeJob(tmp_path / job_id, job_id)
+
+
+def resuming(dataset: Dataset, **wishes) -> TrainRequest:
+    return TrainRequest(show="lamp", dataset=dataset.id, resume=1, **wishes)
+
+
+def test_a_stopped_run_goes_on_in_another_job_with_its_number_settings_and_figures(
+    store, engine, dataset, stopped, tmp_path
+):
+    result = story.train(resuming(dataset), job=another(tmp_path), store=store, engine=engine)
+
+    adapter = load(store, result.key, Adapter)
+    assert engine.steps == [5, 6] and adapter.name == "lamp.r1.c6"
+    assert [point.step for point in adapter.metrics] == list(range(7)) and result.eval_loss_before == 3.0
+    run = load(store, keys.run("lamp", 1), Run)
+    assert (run.job, run.jobs_before, run.request) == ("job-2", ("job-1",), wish(dataset))
+    assert store.list(keys.runs("lamp")) == [keys.run("lamp", 1)] and adapter.lineage.job == "job-2"
+
+
+def test_a_resumed_run_that_is_killed_goes_on_as_any_other(store, base, dataset, stopped, tmp_path):
+    two = resuming(dataset, steps=8)
+    with pytest.raises(EngineFailedError):
+        story.train(two, job=another(tmp_path), store=store, engine=dying(base, 6))
+    engine = ScriptedTrainingEngine(base)
+
+    result = story.train(two, job=another(tmp_path), store=store, engine=engine)
+    again = story.train(two, job=another(tmp_path), store=store, engine=engine)
+
+    assert engine.steps == [7, 8] and result.adapter == "lamp.r1.c8" and again == result
+    assert load(store, keys.run("lamp", 1), Run).jobs_before == ("job-1",)
+
+
+def test_a_run_may_be_resumed_more_than_once(store, base, engine, dataset, stopped, tmp_path):
+    with pytest.raises(EngineFailedError):
+        story.train(resuming(dataset, steps=8), job=another(tmp_path), store=store, engine=dying(base, 6))
+
+    result = story.train(resuming(dataset), job=another(tmp_path, "job-3"), store=store, engine=engine)
+
+    assert engine.steps == [7, 8] and result.adapter == "lamp.r1.c8"
+    assert load(store, keys.run("lamp", 1), Run).jobs_before == ("job-1", "job-2")
+
+
+def test_a_run_that_another_job_works_on_is_not_taken_over(store, engine, dataset, stopped, tmp_path):
+    eager = another(tmp_path)
+    eager.at_work = {"job-1"}
+
+    with pytest.raises(ConflictError, match="job job-1 works on run 1 of lamp right now"):
+        story.train(resuming(dataset), job=eager, store=store, engine=engine)
+    assert load(store, keys.run("lamp", 1), Run).job == "job-1" and engine.steps == []
+
+
+def test_of_two_jobs_that_resume_a_run_at_once_one_gets_it(store, dataset, stopped, tmp_path):
+    slower, faster = another(tmp_path), another(tmp_path, "job-3")
+    slower.at_work = {"job-3"}
+    raced = InterruptedStore(store.objects, lambda: take_over(store, resuming(dataset), 1, faster))
+
+    with pytest.raises(ConflictError, match="job job-3 works on run 1"):
+        take_over(raced, resuming(dataset), 1, slower)
+    assert load(store, keys.run("lamp", 1), Run).job == "job-3"
+
+
+def test_a_job_that_has_not_noticed_its_end_stores_nothing_more_of_a_run_that_was_taken_over(
+    store, job, base, dataset, tmp_path
+):
+    class Deaf(ScriptedTrainingEngine):
+        """Goes on after its job was cancelled; meanwhile somebody resumes the run."""
+
+        def _checkpoint(self, plan, step, weights):
+            if step == 4:
+                take_over(store, resuming(dataset), 1, another(tmp_path))
+            return super()._checkpoint(plan, step, weights)
+
+    with pytest.raises(ConflictError, match="run 1 of lamp is job job-2's now"):
+        story.train(wish(dataset), job=job, store=store, engine=Deaf(base))
+    assert store.list(keys.checkpoints("lamp", 1)) == [keys.checkpoint("lamp", 1, 2)]
+
+
+def test_a_finished_run_is_not_resumed(store, job, engine, dataset, tmp_path):
+    story.train(wish(dataset), job=job, store=store, engine=engine)
+
+    with pytest.raises(ConflictError, match=r"finished; .*`continue_from` its adapter lamp\.r1\.c6"):
+        story.train(resuming(dataset), job=another(tmp_path), store=store, engine=engine)
+
+
+def test_a_run_with_a_parent_is_resumed_with_it(store, base, engine, dataset, parent, tmp_path):
+    with pytest.raises(EngineFailedError):
+        wanted = wish(dataset, continue_from=parent.name)
+        story.train(wanted, job=another(tmp_path), store=store, engine=dying(base, 4))
+
+    order = TrainRequest(show="lamp", dataset=dataset.id, resume=2)
+    result = story.train(order, job=another(tmp_path, "job-3"), store=store, engine=engine)
+
+    assert load(store, result.key, Adapter).parent == parent.name and result.adapter == "lamp.r2.c6"
+
+
+def test_a_job_that_was_cancelled_is_over_for_the_one_that_resumes_its_run(store, base, dataset, tmp_path):
+    """With real jobs: the first is stopped in the middle, and refuses the second as long as it runs."""
+    held = threading.Event()
+
+    class Held(ScriptedTrainingEngine):
+        """Waits after the checkpoint of step 4, until it is cancelled or let go."""
+
+        def train(self, plan, job, keep):
+            def keep_and_wait(folder, step, metrics):
+                keep(folder, step, metrics)
+                while step == 4 and not held.is_set():
+                    job.check()
+                    time.sleep(0.02)
+
+            return super().train(plan, job, keep_and_wait)
+
+    settings = ServiceSettings(state_dir=tmp_path / "state", work_dir=tmp_path / "work", concurrency=2)
+    jobs = Jobs("trainer", settings)
+    jobs.handle(
+        "train", TrainRequest, lambda request, job: story.train(request, job=job, store=store, engine=Held(base))
+    )
+    jobs.start()
+    try:
+        first = _ordered(jobs, wish(dataset), store)
+        until(lambda: store.exists(keys.checkpoint("lamp", 1, 4)), "step 4 is stored")
+        refused = _ended(jobs, _ordered(jobs, resuming(dataset), store))
+        jobs.cancel(first)
+        until(lambda: jobs.get(first).state.ended, "the first is stopped")
+        held.set()
+        done = _ended(jobs, _ordered(jobs, resuming(dataset), store))
+    finally:
+        jobs.stop()
+
+    assert refused.problem and f"job {first} works on run 1" in refused.problem.detail
+    assert done.result and done.result["adapter"] == "lamp.r1.c6"
+
+
+def _ordered(jobs: Jobs, request: TrainRequest, store: MemoryStore) -> str:
+    """As the trainer's door queues it."""
+    return jobs.submit("train", story.with_settings(request, store), actor="tester", trace_id="0" * 32).id
+
+
+def _ended(jobs: Jobs, job_id: str) -> Job:
+    until(lambda: jobs.get(job_id).state.ended, "the job has ended")
+    return jobs.get(job_id)

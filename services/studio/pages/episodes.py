@@ -14,6 +14,7 @@ from services.studio.pages.frame import visitor
 from services.studio.pages.order_form import filled, known_sheets, writers_of
 from services.studio.pages.places import findings_of
 from services.studio.pages.quarter_plots import plots_of
+from services.studio.pages.runs import known
 from services.studio.pages.sessions import Seat
 from services.studio.pages.shelf import Shelf
 from services.studio.pages.studio import Studio, jobs_of
@@ -28,6 +29,7 @@ from services.studio.pages.writing import (
     unfinished,
 )
 from services.studio.report_rows import QUARTERS, measured_by, quarter_rows
+from services.studio.runs_door import order_of
 from shared import keys
 from shared.ai_mark import notice
 from shared.errors import ArtifactMissingError
@@ -132,7 +134,9 @@ def episodes_pages(studio: Studio) -> APIRouter:
     def made_from(show: str, name: str, request: Request, seat: Seat = Depends(visitor)) -> Response:
         """The part of an episode's page that tells what is behind it."""
         episode = library.episode(show, name)
-        return page(request, "episode_made_from.html", show, episode=episode, trail=trail_of(library, episode))
+        order = known(jobs_of(request), order_of(episode.lineage.job))
+        trail = trail_of(library, episode)
+        return page(request, "episode_made_from.html", show, episode=episode, trail=trail, order=order)
 
     @router.get("/shows/{show}/episodes/{name}/estimate")
     def estimate(show: str, name: str, request: Request, seat: Seat = Depends(visitor)) -> Response:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
@@ -42,7 +43,7 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(words.FILTERS)
+        self._templates.filters.update(words.FILTERS, segment=segment)
         self._templates.globals.update(static=static_url, version=VERSION)
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
@@ -62,6 +63,11 @@ class Frame:
         }
         html = self._templates.get_template(template).render(known | facts)
         return HTMLResponse(html, status)
+
+
+def segment(name: str) -> str:
+    """A name of others as one part of a path. `urlencode` leaves slashes: `../` in a name would lead elsewhere."""
+    return quote(name, safe="")
 
 
 def seated(request: Request) -> Seat:
@@ -98,7 +104,7 @@ class Statics(StaticFiles):
 def show_errors_as_pages(app: FastAPI, frame: Frame) -> None:
     """What goes wrong on a page is told on a page; what goes wrong at the API stays a problem in JSON."""
     json_of: dict[Any, Callable[..., Any]] = {
-        kind: app.exception_handlers[kind] for kind in (DiaryError, HTTPException)
+        kind: app.exception_handlers[kind] for kind in (DiaryError, HTTPException, RequestValidationError)
     }
 
     @app.exception_handler(DiaryError)
@@ -106,7 +112,7 @@ def show_errors_as_pages(app: FastAPI, frame: Frame) -> None:
         if not is_page(request):
             answered: Response = await json_of[DiaryError](request, error)
             return answered
-        if isinstance(error, NoTokenError):
+        if isinstance(error, NoTokenError) and SEAT not in request.scope:  # or a service does not know studio's token
             return to_sign_in(request)
         return problem_page(frame, request, problem_of(error, current_trace_id()))
 
@@ -123,6 +129,13 @@ def show_errors_as_pages(app: FastAPI, frame: Frame) -> None:
         )
         return problem_page(frame, request, problem)
 
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        answered: Response = await json_of[RequestValidationError](request, error)
+        if not is_page(request):
+            return answered
+        return problem_page(frame, request, Problem.model_validate_json(bytes(answered.body)))
+
 
 def is_page(request: Request) -> bool:
     return not request.url.path.startswith(FOR_PROGRAMS)
@@ -130,11 +143,13 @@ def is_page(request: Request) -> bool:
 
 def to_sign_in(request: Request) -> Response:
     """To the sign-in page and back. A part of a page that asks anew has the whole page go there."""
-    if "hx-request" in request.headers:
-        return Response(status_code=401, headers={"HX-Redirect": "/login"})
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)
+    is_part = "hx-request" in request.headers
+    page = urlsplit(request.headers.get("hx-current-url", "/") if is_part else str(request.url))
+    address = f"/login?next={quote(page.path + (f'?{page.query}' if page.query else ''), safe='')}"
+    return Response(status_code=401, headers={"HX-Redirect": address}) if is_part else RedirectResponse(address, 303)
 
 
 def problem_page(frame: Frame, request: Request, problem: Problem) -> Response:
-    return frame.page(request, "problem.html", problem.status, problem=problem)
+    """A part of a page gets what goes in its place."""
+    is_part = "hx-request" in request.headers
+    return frame.page(request, "problem_part.html" if is_part else "problem.html", problem.status, problem=problem)

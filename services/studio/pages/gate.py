@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.studio.pages.sessions import Seat, Sessions
@@ -58,11 +58,8 @@ def _says_who(scope: Scope, headers: Headers) -> bool:
 
 
 def _cookie(headers: Headers) -> str | None:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found else None
+    """Ours among those of the host: other programs on other ports set theirs too, in whatever form."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE)
 
 
 def _forged(headers: Headers, seat: Seat | None) -> NotAllowedError | None:

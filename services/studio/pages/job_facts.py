@@ -55,7 +55,13 @@ def _text(value: Any) -> str:
 
 def outcome(job: Job) -> list[tuple[str, str]]:
     """Figures of its result, without those that lead to a page."""
-    return told({name: value for name, value in (job.result or {}).items() if name not in _PLACES and name != "brief"})
+    result = (job.result or {}).items()
+    return told({name: value for name, value in result if not _is_place(name, value) and name != "brief"})
+
+
+def _is_place(name: str, value: Any) -> bool:
+    """Some results name their recordings, some only count them."""
+    return name in _PLACES and not isinstance(value, int)
 
 
 def made_by(job: Job, run: int | None = None) -> list[Made]:
@@ -66,7 +72,8 @@ def made_by(job: Job, run: int | None = None) -> list[Made]:
     if job.show is None:
         return []
     place, result = f"/shows/{job.show}", job.result or {}
-    found = [made for name, how in _PLACES.items() if (made := how(place, result.get(name))) is not None]
+    named = {name: result.get(name) for name in _PLACES if _is_place(name, result.get(name))}
+    found = [made for name, value in named.items() if (made := _PLACES[name](place, value)) is not None]
     if run is not None and not any("/runs/" in made.address for made in found):
         found.append(Made(f"Training run {run}: its curves", f"{place}/runs/{run}"))
     if "episode" not in result and (growing := job.links.get("turns")) and not job.problem:

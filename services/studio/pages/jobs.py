@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -13,16 +13,17 @@ from services.studio.pages.job_facts import asked, made_by, outcome
 from services.studio.pages.login import own_place
 from services.studio.pages.sessions import Seat
 from services.studio.pages.studio import Studio, jobs_of
+from services.studio.resuming import TRAINS
 from services.studio.runs_door import run_of_order
 from services.studio.status import all_of, in_words
 from shared.errors import BadInputError
 from shared.jobs import Jobs
 from shared.schemas import Job, JobState
+from shared.service import EVERY_SHOW
 from shared.telemetry import recent_logs
 from shared.tokens import Access
 
 PAGE = 50
-TRAINS = ("train", "pipeline")
 
 
 def jobs_pages(studio: Studio) -> APIRouter:
@@ -30,7 +31,7 @@ def jobs_pages(studio: Studio) -> APIRouter:
 
     def visible(job_id: str, seat: Seat, jobs: Jobs) -> Job:
         job = jobs.get(job_id)
-        seat.token.demand(Access.VIEWER, job.show)
+        seat.token.demand(Access.VIEWER, job.show or EVERY_SHOW)
         return job
 
     @router.get("/jobs")
@@ -87,13 +88,18 @@ def jobs_pages(studio: Studio) -> APIRouter:
         job = visible(job_id, seat, jobs_of(request))
         response = studio.frame.page(request, "job_card.html", job=job, then=then)
         if job.state is JobState.DONE and then:
-            response.headers["HX-Redirect"] = own_place(then)
+            response.headers["HX-Redirect"] = quote(own_place(then), safe=":/%#?=@[]!$&'()*+,;")
         return response
 
     @router.get("/status")
     def status(request: Request, seat: Seat = Depends(seated)) -> Response:
+        return studio.frame.page(request, "status.html")
+
+    @router.get("/status/services")
+    def services(request: Request, seat: Seat = Depends(seated)) -> Response:
+        """Apart from the page: one that does not answer takes its time."""
         found = all_of(request.app.state.readiness, studio.statuses)
-        return studio.frame.page(request, "status.html", services=found, in_words=in_words)
+        return studio.frame.page(request, "status_services.html", services=found, in_words=in_words)
 
     return router
 

@@ -11,16 +11,23 @@ from services.studio.pages.job_facts import asked
 from services.studio.pages.sessions import Seat
 from services.studio.pages.studio import Studio, jobs_of
 from services.studio.pages.trail import trail_from
-from services.studio.pages.training import guests_of, pace_of, rows_of, stand_of
-from services.studio.runs_door import figures_of, summaries_of
-from shared.errors import NotFoundError
+from services.studio.pages.training import guests_of, pace_of, resumes_at, rows_of, stand_of, why_not_resumed
+from services.studio.resuming import order_at_work
+from services.studio.runs_door import RunSummary, figures_of, summaries_of
+from shared.errors import ArtifactMissingError, NotFoundError
 from shared.jobs import Jobs
-from shared.schemas import Job
+from shared.schemas import Dataset, Job
 
 
 def runs_pages(studio: Studio) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     library = studio.library
+
+    def dataset_of(show: str, run: RunSummary) -> Dataset | None:
+        try:
+            return library.dataset(show, run.dataset)
+        except ArtifactMissingError:
+            return None
 
     @router.get("/shows/{show}/runs")
     def runs(show: str, request: Request, seat: Seat = Depends(visitor)) -> Response:
@@ -32,7 +39,7 @@ def runs_pages(studio: Studio) -> APIRouter:
             "runs.html",
             show=record,
             here="Training",
-            runs=[(one, stand_of(one, known(jobs, one.job))) for one in found],
+            runs=[(one, stand_of(one, worker_of(jobs, show, one))) for one in found],
             running=running,
             failed=failed,
             datasets=library.datasets(show),
@@ -41,7 +48,9 @@ def runs_pages(studio: Studio) -> APIRouter:
     @router.get("/shows/{show}/runs/{number}")
     def run(show: str, number: int, request: Request, seat: Seat = Depends(visitor)) -> Response:
         found = figures_of(library, show, number)
-        job = known(jobs_of(request), found.job)
+        job = worker_of(jobs_of(request), show, found)
+        under_way = job is not None and not job.state.ended and found.adapter is None
+        dataset = dataset_of(show, found)
         adapter = library.adapter(show, found.adapter) if found.adapter else None
         rows = rows_of(found, adapter.step if adapter else None)
         return studio.frame.page(
@@ -51,7 +60,10 @@ def runs_pages(studio: Studio) -> APIRouter:
             here="Training",
             run=found,
             job=job,
-            under_way=job is not None and not job.state.ended and adapter is None,
+            under_way=under_way,
+            resumes_at=resumes_at(found, dataset, under_way=under_way),
+            anew=found.request.model_dump(mode="json", exclude={"resume"}),
+            why_not=why_not_resumed(found, dataset),
             stand=stand_of(found, job),
             asked=asked(found.request),
             pace=pace_of(found.metrics),
@@ -62,6 +74,12 @@ def runs_pages(studio: Studio) -> APIRouter:
         )
 
     return router
+
+
+def worker_of(jobs: Jobs, show: str, run: RunSummary) -> Job | None:
+    """The order that works on a run, or waits to go on with it; else the one that did last."""
+    working = order_at_work(jobs, show, run.number, run.job) if run.adapter is None else None
+    return working or known(jobs, run.job)
 
 
 def known(jobs: Jobs, job_id: str) -> Job | None:

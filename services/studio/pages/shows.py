@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
@@ -9,8 +11,10 @@ from services.studio.pages.frame import seated, visitor
 from services.studio.pages.sessions import Seat
 from services.studio.pages.standing import next_step, stand_of, stations
 from services.studio.pages.studio import Studio, jobs_of
+from shared.schemas import Job, JobState
 
 FAILED_SHOWN = 5
+RUNNING_SHOWN = 6  # each card asks for itself every second
 
 
 def shows_pages(studio: Studio) -> APIRouter:
@@ -26,6 +30,7 @@ def shows_pages(studio: Studio) -> APIRouter:
     def one_show(show: str, request: Request, seat: Seat = Depends(visitor)) -> Response:
         record = studio.library.show(show)
         jobs = jobs_of(request).list(show=show, limit=50)
+        running, more = going_on(jobs)
         stand = stand_of(studio.library, studio.glances.of(show), show, jobs)
         return studio.frame.page(
             request,
@@ -35,8 +40,15 @@ def shows_pages(studio: Studio) -> APIRouter:
             stand=stand,
             stations=stations(stand),
             step=next_step(stand),
-            running=[job for job in jobs if not job.state.ended],
+            running=running,
+            more=more,
             failed=[job for job in jobs if job.problem][:FAILED_SHOWN],
         )
 
     return router
+
+
+def going_on(jobs: Sequence[Job]) -> tuple[list[Job], int]:
+    """Jobs that are not over, those that run before those that wait; and how many more there are than are shown."""
+    found = sorted((job for job in jobs if not job.state.ended), key=lambda job: job.state is JobState.QUEUED)
+    return found[:RUNNING_SHOWN], len(found[RUNNING_SHOWN:])

@@ -9,7 +9,7 @@ from services.studio.glances import Seen
 from services.studio.library import Library
 from services.studio.pages import words
 from services.studio.review import review_s
-from shared.schemas import Dataset, Job, Recording, TranscriptState
+from shared.schemas import Dataset, HostMethod, Job, Recording, TranscriptState
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Stand:
     silent         recordings that came as published transcripts, without audio
     untranscribed  recordings with audio and no transcript
     hostless       transcripts in which nobody is the host yet: they cannot be learnt from
+    guessed        transcripts whose host is only guessed from what is said
     doubtful       turns that the system itself doubts, in `to_review` transcripts; listening to them takes `review_s`
     unread         transcripts that are being read right now, and not counted yet
     repeats        repeated spans that nobody has classified; None: nobody has looked for any
@@ -35,6 +36,7 @@ class Stand:
     untranscribed: int
     transcribed: int
     hostless: int
+    guessed: int
     doubtful: int
     to_review: int
     review_s: float
@@ -95,6 +97,7 @@ def stand_of(library: Library, seen: Seen, show: str, jobs: Sequence[Job]) -> St
         untranscribed=0 if seen.unread else sum(_waits(one, heard) for one in recordings),
         transcribed=len(seen.glances),
         hostless=sum(not one.host_known for one in seen.glances),
+        guessed=sum(one.host_known and one.host_method is HostMethod.GUESSED for one in seen.glances),
         doubtful=len(turns),
         to_review=len(waiting),
         review_s=review_s(turns),
@@ -134,6 +137,8 @@ def stations(stand: Stand) -> list[Station]:
         told_heard.append(f"{stand.untranscribed} waiting")
     if stand.hostless:
         told_heard.append(f"host unknown in {stand.hostless}")
+    if stand.guessed:
+        told_heard.append(f"host guessed in {stand.guessed}")
     told_review = [f"{words.count(stand.doubtful, 'doubtful turn')}, about {words.span(stand.review_s)}"]
     if stand.approved:
         told_review.append(f"{stand.approved} approved")
@@ -144,7 +149,7 @@ def stations(stand: Stand) -> list[Station]:
         Station("In", stand.recordings, "recording", tuple(told_in), f"{place}/recordings", _state(stand.recordings)),
         Station(
             "Transcribed", stand.transcribed, "transcript", tuple(told_heard), f"{place}/recordings",
-            _state(stand.transcribed, stand.untranscribed + stand.hostless),
+            _state(stand.transcribed, stand.untranscribed + stand.hostless + stand.guessed),
         ),
         Station(
             "Waiting for review", stand.to_review, "transcript", tuple(told_review) if stand.doubtful else ("nothing",),
@@ -184,7 +189,7 @@ def _first_needed(stand: Stand) -> _Needed | None:
         return _Needed(_add_recordings(stand), ("ingest", "refresh", "pipeline"))
     if stand.unread:
         return None
-    if stand.hostless:
+    if stand.hostless or stand.guessed:
         return _Needed(_name_host(stand), ("find-host", "pipeline"))
     if stand.untranscribed:
         return _Needed(_transcribe(stand), ("transcribe", "transcribe-missing", "pipeline"))
@@ -207,6 +212,9 @@ def _add_recordings(stand: Stand) -> Step:
 
 
 def _name_host(stand: Stand) -> Step:
+    if not stand.hostless:
+        guessed = f"In {words.count(stand.guessed, 'transcript')} the host is only guessed from what is said."
+        return Step("Say who the host is", f"{guessed} Listen, and say.", f"/shows/{stand.slug}/host")
     return Step(
         "Say who the host is",
         f"In {words.count(stand.hostless, 'transcript')} nobody is known as the host: nothing can be learnt from them "

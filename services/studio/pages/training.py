@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.studio.runs_door import RunFigures, RunSummary
-from shared.schemas import Job, Judged, MetricPoint
+from shared.schemas import Dataset, Job, Judged, MetricPoint
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,31 @@ class Pace:
 
 
 def stand_of(run: RunSummary, job: Job | None) -> Stand:
-    """job   the order that it is a part of, if this studio still knows it"""
+    """job   the order that works on it, waits to, or did last, if this studio still knows it"""
     if run.adapter is not None:
         return Stand("done", "done")
     if job is not None and not job.state.ended:
         return Stand(job.state.value, "waiting" if job.state.value == "queued" else "running")
     return Stand("cancelled", "stopped")
+
+
+def resumes_at(run: RunFigures, dataset: Dataset | None, *, under_way: bool) -> int | None:
+    """The step at which a stopped run can be gone on with; None for one that cannot.
+
+    dataset   None where it is not there any more
+    """
+    if under_way or run.adapter is not None or dataset is None or dataset.source_withdrawn:
+        return None
+    return run.checkpoints[-1] if run.checkpoints else None
+
+
+def why_not_resumed(run: RunFigures, dataset: Dataset | None) -> str:
+    """For a stopped run: why it cannot be gone on with, in a sentence."""
+    if dataset is None or dataset.source_withdrawn:
+        return "A recording of its dataset was erased, and its checkpoints with it: it cannot go on."
+    if run.step == 0:
+        return "It was stopped before its first checkpoint, so there is nothing to go on from."
+    return "Its checkpoints were removed to free space, so there is nothing to go on from."
 
 
 def rows_of(run: RunFigures, kept: int | None) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,9 +27,9 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    """One Chromium for the whole session."""
+    """One Chromium for all pages. It ends with them: it holds this thread's event loop, which others want alone."""
     api = pytest.importorskip("playwright.sync_api", reason="no playwright in this environment; run `make install`")
     program = chromium()
     if program is None:
@@ -90,6 +91,9 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
         return here
 
     yield begin
+    for number, one in enumerate(opened):
+        with contextlib.suppress(Exception):  # a picture of where a failed test has stopped
+            one.page.screenshot(path=pictures / f"last-{number}.png", full_page=True, timeout=3000)
     for one in opened:
         one.close()
 

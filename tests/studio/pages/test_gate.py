@@ -144,3 +144,12 @@ def test_a_token_of_one_show_sees_that_show_alone(client: TestClient):
 
     assert "Lamplight" not in client.get("/").text
     assert client.get("/shows/lamp").status_code == 403
+
+
+@pytest.mark.parametrize("other", ['settings={"a": 1, "b": 2}', "_xsrf=2|x; note=a b", "broken"])
+def test_cookies_of_other_programs_of_this_host_keep_nobody_out(client: TestClient, other: str):
+    sign_in(client)
+    own = client.cookies["diary_session"]
+    client.cookies.clear()
+
+    assert client.get("/v1/shows", headers={"Cookie": f"{other}; diary_session={own}"}).status_code == 200

@@ -104,6 +104,20 @@ def test_a_voice_is_forgotten(studio, crew: ScriptedCrew, visit: Callable[..., A
     until(lambda: ("ann", "DELETE", "/v1/voiceprints/lamp", None) in crew.at_once, "transcription is asked to forget")
 
 
+def test_a_co_host_whose_name_has_slashes_is_forgotten_and_nobody_else(
+    studio, crew: ScriptedCrew, visit: Callable[..., Any]
+):
+    url, secret = studio
+    name = "../../../tokens/ann"
+    crew.answers["/v1/voiceprints/lamp"] = (200, [{**VOICE, "name": name, "role": "co-host"}])
+    crew.answers[f"/v1/voiceprints/lamp/{name}"] = (200, {})
+    page = visit(url).sign_in(secret, "/shows/lamp/host")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Forget this voice").click()
+
+    until(lambda: ("ann", "DELETE", f"/v1/voiceprints/lamp/{name}", None) in crew.at_once, "transcription is asked")
+
+
 def test_without_transcription_the_questions_stand(tmp_path: Path, visit: Callable[..., Any]):
     store = MemoryStore()
     put_lamp(store)

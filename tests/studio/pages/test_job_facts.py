@@ -57,6 +57,13 @@ def test_a_result_leads_to_the_page_of_what_was_made(kind: str, result: dict[str
     assert made_by(job(kind, result=result)) == [Made(made[0], f"/shows/lamp/{made[1]}")]
 
 
+def test_a_result_that_only_counts_its_recordings_leads_to_none_and_tells_how_many():
+    replaced = job("replace", result={"found": 3, "recordings": 2, "places": [], "batch": None})
+
+    assert made_by(replaced) == []
+    assert outcome(replaced) == [("found", "3"), ("recordings", "2")]
+
+
 def test_a_plan_to_be_reviewed_is_no_episode():
     assert made_by(job("write", result={"episode": "", "key": "", "words": 0})) == []
 

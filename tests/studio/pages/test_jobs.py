@@ -147,6 +147,44 @@ def test_jobs_of_another_show_are_seen_nowhere(client):
         assert client.get(path).status_code == 403
 
 
+def test_a_job_of_all_shows_is_nothing_for_a_token_of_one(client):
+    client, secrets = client
+    ann, one = ({"Authorization": f"Bearer {secrets[name]}"} for name in ("ann", "one"))
+    job = client.post("/v1/collections", json={"dry_run": True}, headers=ann).json()["id"]
+    sign_in(client, secrets["one"])
+
+    for path in (f"/jobs/{job}", f"/jobs/{job}/card", f"/jobs/{job}/log"):
+        assert client.get(path).status_code == 403, path
+    assert client.get(f"/v1/jobs/{job}", headers=one).status_code == 403
+    assert client.delete(f"/v1/jobs/{job}", headers=one).status_code == 403
+    assert client.get(f"/v1/jobs/{job}", headers=ann).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("then", "to"),
+    [("/shows/lamp?a=b", "/shows/lamp?a=b"), ("//evil.example", "/"), ("/shows/\u65e5", "/shows/%E6%97%A5")],
+)
+def test_a_job_that_is_done_leads_on_within_studio(client, then: str, to: str):
+    client, secrets = client
+    ann = {"Authorization": f"Bearer {secrets['ann']}"}
+    job = client.post("/v1/datasets", json={"show": "lamp"}, headers=ann).json()["id"]
+    until(lambda: client.get(f"/v1/jobs/{job}", headers=ann).json()["state"] == "done", "it is done")
+    sign_in(client, secrets["vi"])
+
+    assert client.get(f"/jobs/{job}/card", params={"then": then}).headers["hx-redirect"] == to
+
+
+def test_a_job_that_is_tried_again_twice_with_one_key_is_one_more_job(client):
+    client, secrets = client
+    ann = {"Authorization": f"Bearer {secrets['ann']}"}
+    job = client.post("/v1/adapters", json={"show": "lamp", "dataset": "d9"}, headers=ann).json()["id"]
+    until(lambda: client.get(f"/v1/jobs/{job}", headers=ann).json()["state"] == "failed", "it fails")
+    twice = [client.post(f"/v1/jobs/{job}/retry", headers=ann | {"Idempotency-Key": "again-12345"}) for _ in range(2)]
+
+    assert [answer.status_code for answer in twice] == [202, 202]
+    assert {answer.json()["id"] for answer in twice} == {"again-12345"}
+
+
 def test_a_filter_that_is_none_says_which_there_are(client):
     client, secrets = client
     sign_in(client, secrets["ann"])
@@ -178,6 +216,7 @@ def test_services_tell_how_they_are_and_models_how_far(tmp_path: Path, visit: Ca
     with serving(app) as url:
         here = visit(url)
         page = here.sign_in(secrets["vi"], "/status")
+        page.get_by_role("heading", name="studio").wait_for()
         here.look("status")
 
         assert page.get_by_text("owner/large downloading 4.2/14.5 GB, 12 min left").is_visible()

@@ -491,3 +491,21 @@ def put_two_hours(store: MemoryStore) -> None:
         "duration_s": 7200.0,
     }
     create_manifest(store, keys.recording(SHOW, "long"), known.model_copy(update=heard))
+
+
+def test_letters_are_no_keys_for_who_switches_them_off(desk: Desk):
+    _, page = desk.editor()
+    before = desk.talk().id
+    page.keyboard.press("?")
+    page.get_by_label("Letters and digits are keys").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    page.keyboard.press("2")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    page.keyboard.press("s")
+
+    assert page.locator("#state").get_attribute("data-saved") == "saved"
+    assert desk.talk().id == before
+    page.get_by_role("button", name="swap").click()
+    until(lambda: desk.talk().id != before, "the button still works")

@@ -13,7 +13,7 @@ from services.studio.crew import remote_job_id
 from shared import keys
 from shared.errors import BadInputError
 from shared.schemas import Checkpoint, MetricPoint, Run
-from shared.store import create_manifest
+from shared.store import create_manifest, revise
 from tests.fakes import MemoryStore, ScriptedCrew
 from tests.kit import until
 from tests.studio.a_dataset import judged, put_dataset, put_run
@@ -21,7 +21,7 @@ from tests.studio.a_door import serving, studio_of
 
 
 class TrainingCrew(ScriptedCrew):
-    """Trains run 2 with two checkpoints, as far as it is let; then it fails."""
+    """Trains run 2 with two checkpoints, as far as it is let; then it fails. Resumed, it makes one more."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()
@@ -30,9 +30,13 @@ class TrainingCrew(ScriptedCrew):
 
     def ask(self, job: Any, step: str, service: str, path: str, request: Any, result_type: type[Any]) -> Any:
         claim = Run(number=2, job=remote_job_id(job.id, "train"), request=request)
-        create_manifest(self._store, keys.run("lamp", 2), claim)
-        self._work(job, 6)
-        self._work(job, 12)
+        if request.resume is None:
+            create_manifest(self._store, keys.run("lamp", 2), claim)
+            self._work(job, 6)
+            self._work(job, 12)
+        else:
+            revise(self._store, keys.run("lamp", 2), Run, lambda known: known.model_copy(update={"job": claim.job}))
+            self._work(job, 18)
         raise BadInputError("the device has no room for it; train with a lower rank")
 
     def _work(self, job: Any, until: int) -> None:
@@ -102,7 +106,7 @@ def test_a_run_that_is_over_shows_curves_checkpoints_and_what_it_learnt_from(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_run_under_way_is_followed_from_training_it_to_its_failure_and_anew(
+def test_a_run_under_way_is_followed_from_training_it_to_its_failure_and_on(
     studio: tuple[str, str, TrainingCrew], visit: Callable[..., Any]
 ):
     url, secret, crew = studio
@@ -127,12 +131,32 @@ def test_a_run_under_way_is_followed_from_training_it_to_its_failure_and_anew(
     page.get_by_role("heading", name="It stopped at step 12").wait_for()
     assert page.get_by_text("train with a lower rank").first.is_visible()
     here.look("run-stopped")
-    page.get_by_role("button", name="Train anew").first.click()
+    page.get_by_role("button", name="Resume at step 12").click()
+    page.get_by_text("also after a restart or a crash").wait_for()
+    until(lambda: page.locator("[data-live=step]").inner_text() == "20", "it goes on with its number and its curve")
+    page.locator("#checkpoint-table").get_by_role("rowheader", name="18").wait_for()
+    assert page.locator("#checkpoint-table").get_by_role("rowheader", name="6", exact=True).is_visible()
+    crew.go_on.set()
+    page.get_by_role("heading", name="It stopped at step 18").wait_for()
+    page.get_by_role("button", name="Train anew").click()
     page.wait_for_url("**/jobs/*")
     assert page.get_by_text("epochs").is_visible()
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Do it again").wait_for()
+
+
+def test_a_stopped_run_without_checkpoints_says_why_it_cannot_go_on(
+    studio: tuple[str, str, TrainingCrew], store: MemoryStore, visit: Callable[..., Any]
+):
+    put_run(store, 2, ())
+    url, secret, _ = studio
+    here = visit(url)
+    page = here.sign_in(secret, "/shows/lamp/runs/2")
+
+    assert page.get_by_text("stopped before its first checkpoint").is_visible()
+    assert page.get_by_role("button", name="Resume").count() == 0
+    assert page.get_by_role("button", name="Train anew").is_visible()
 
 
 def test_the_list_leads_to_each_run(studio: tuple[str, str, TrainingCrew], visit: Callable[..., Any]):

@@ -14,9 +14,9 @@ from tests.studio.a_dataset import put_dataset
 from tests.studio.a_show import put_show
 
 EMPTY = Stand(
-    slug="lamp", sources=0, recordings=0, hours=0, silent=0, untranscribed=0, transcribed=0, hostless=0, doubtful=0,
-    to_review=0, review_s=0, approved=0, unread=0, repeats=None, datasets=0, dataset=None, stale=0, runs=0, adapters=0,
-    episodes=0, busy=frozenset(),
+    slug="lamp", sources=0, recordings=0, hours=0, silent=0, untranscribed=0, transcribed=0, hostless=0, guessed=0,
+    doubtful=0, to_review=0, review_s=0, approved=0, unread=0, repeats=None, datasets=0, dataset=None, stale=0, runs=0,
+    adapters=0, episodes=0, busy=frozenset(),
 )  # fmt: skip
 IN = replace(EMPTY, recordings=4, hours=2, untranscribed=4)
 HEARD = replace(IN, untranscribed=0, transcribed=4, hostless=4)
@@ -34,6 +34,7 @@ TRAINED = replace(BUILT, adapters=1)
         (EMPTY, "Add recordings"),
         (IN, "Transcribe 4 recordings"),
         (HEARD, "Say who the host is"),
+        (replace(KNOWN, guessed=1), "Say who the host is"),
         (KNOWN, "Look for adverts and greetings"),
         (LOOKED, "Classify 2 repeated spans"),
         (CLASSIFIED, "Review 12 doubtful turns"),

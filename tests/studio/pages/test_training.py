@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.studio.library import Library
-from services.studio.pages.training import guests_of, pace_of, rows_of, stand_of
+from services.studio.pages.training import guests_of, pace_of, resumes_at, rows_of, stand_of, why_not_resumed
 from services.studio.runs_door import RunFigures, epoch_ends, figures_of, run_of_order
 from shared.schemas import Job, JobState, MetricPoint
 from tests.fakes import MemoryStore
@@ -41,6 +41,30 @@ def job(state: JobState) -> Job:
 )
 def test_a_run_is_done_once_it_has_a_model_and_else_as_its_job_is(kept: int | None, of: JobState | None, word: str):
     assert stand_of(run_of(3.0, None, 2.0, kept=kept), job(of) if of else None).word == word
+
+
+def test_a_stopped_run_with_a_checkpoint_can_be_resumed_there():
+    dataset = put_dataset(MemoryStore())
+    run = run_of(3.0, None, 2.0, None, 2.2)
+
+    assert resumes_at(run, dataset, under_way=False) == 4
+    assert resumes_at(run, dataset, under_way=True) is None
+    assert resumes_at(run_of(3.0, None, 2.0, kept=2), dataset, under_way=False) is None
+
+
+def test_a_run_that_cannot_be_resumed_says_why():
+    dataset = put_dataset(MemoryStore())
+    withdrawn = dataset.model_copy(update={"source_withdrawn": ("r1",)})
+    run = run_of(3.0, None, 2.0)
+    collected = run.model_copy(update={"checkpoints": ()})
+
+    for known, of, why in (
+        (run, withdrawn, "was erased"),
+        (run, None, "was erased"),
+        (run_of(), dataset, "before its first checkpoint"),
+        (collected, dataset, "removed to free space"),
+    ):
+        assert resumes_at(known, of, under_way=False) is None and why in why_not_resumed(known, of)
 
 
 def test_each_checkpoint_says_what_is_special_about_it():

@@ -8,6 +8,8 @@
 // the values of all checked boxes of that name. Fields that are left empty are not sent.
 // What goes wrong is told in the form's [role=alert]. Events on the element: api:done (detail: the answer), api:failed.
 
+const LEAVING_MS = 1000; // until the page is another one
+
 const csrf = () => document.querySelector('meta[name=csrf]')?.content ?? '';
 
 export async function api(method, path, body, headers = {}) {
@@ -68,8 +70,8 @@ async function ask(element, body) {
   if (!told(element, 'key')) element.setAttribute('data-key', newKey());
   const headers = method === 'POST' ? { 'Idempotency-Key': told(element, 'key') } : {};
   const buttons = element.matches('button') ? [element] : [...element.querySelectorAll('button')];
-  if (element.dataset.busy) return;
-  element.dataset.busy = 'yes';
+  if (told(element, 'busy')) return;
+  element.setAttribute('data-busy', 'yes');
   tell(element, '');
   buttons.forEach((button) => button.setAttribute('aria-disabled', 'true')); // disabled ones would lose the focus
   try {
@@ -77,13 +79,14 @@ async function ask(element, body) {
     element.removeAttribute('data-key');
     element.dispatchEvent(new CustomEvent('api:done', { detail: answer, bubbles: true }));
     follow(told(element, 'then'), answer);
+    await new Promise((resolve) => setTimeout(resolve, LEAVING_MS)); // a double click is one order
   } catch (problem) {
     if (problem.detail === undefined) throw problem;
     if (problem.status) element.removeAttribute('data-key');
     element.dispatchEvent(new CustomEvent('api:failed', { detail: problem, bubbles: true }));
     tell(element, problem.detail);
   } finally {
-    delete element.dataset.busy;
+    element.removeAttribute('data-busy');
     buttons.forEach((button) => button.removeAttribute('aria-disabled'));
   }
 }
@@ -96,13 +99,14 @@ function follow(then, answer) {
 }
 
 export function tell(element, text) {
-  let place = element.matches('form') ? element.querySelector('[role=alert]') : element.nextElementSibling;
+  const beside = element.closest('[hx-trigger^=every]') ?? element; // what stands in such a part is gone in a second
+  let place = element.matches('form') ? element.querySelector('[role=alert]') : beside.nextElementSibling;
   if (!place?.matches('[role=alert]')) {
     if (!text) return;
     place = document.createElement('p');
     place.className = 'problem';
     place.setAttribute('role', 'alert');
-    element.matches('form') ? element.prepend(place) : element.after(place);
+    element.matches('form') ? element.prepend(place) : beside.after(place);
   }
   place.textContent = text;
   place.hidden = !text;

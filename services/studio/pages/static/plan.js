@@ -58,7 +58,6 @@ form.addEventListener('submit', async (event) => {
   } catch (problem) {
     if (problem.detail === undefined) throw problem;
     tell(form, problem.detail);
-  } finally {
     buttons.forEach((button) => (button.disabled = false));
   }
 });

@@ -8,6 +8,7 @@ import { SpeakersTable } from './review-speakers.js';
 
 const CONTEXT_S = 2;
 const BY_ITSELF = 'diary.review.by-itself';
+const LETTERS = 'diary.review.letters';
 
 const facts = JSON.parse(document.getElementById('facts').textContent);
 const at = (id) => document.getElementById(id);
@@ -183,7 +184,8 @@ function tellState() {
   const line = at('state');
   const on = saving.steps.length;
   const saved = facts.may_edit ? `, ${WORDS[saving.state]}${saving.state === 'failing' ? ` (${counted(on, 'correction')} kept in this browser; trying again in ${saving.wait_s} s)` : ''}` : '';
-  line.textContent = `${judged}${saved}.${hint ? ` ${hint}` : ''}`;
+  const words = `${judged}${saved}.${hint ? ` ${hint}` : ''}`;
+  if (line.textContent !== words) line.textContent = words; // it is read aloud
   line.dataset.saved = saving.state;
   line.dataset.doubtful = left;
   line.classList.toggle('unsaved', saving.state === 'failing' || saving.state === 'conflict');
@@ -539,6 +541,7 @@ document.addEventListener('keydown', (event) => {
   if (event.ctrlKey) return;
   const isControl = target.closest('button, a, summary, input');
   if (isControl && (event.key === 'Enter' || event.key === ' ')) return;
+  if (!at('letters').checked && /^[a-z0-9?]$/i.test(event.key)) return; // who speaks to the machine may not want them
   if (MOVES[event.key]) return press(event, () => MOVES[event.key](event));
   if (/^[1-9]$/.test(event.key)) return press(event, () => giveToNumber(Number(event.key)));
   if (KEYS[event.key]) return press(event, DO[KEYS[event.key]]);
@@ -616,6 +619,9 @@ if (at('replace')) {
 }
 
 function rememberSwitches() {
+  const letters = at('letters');
+  letters.checked = localStorage.getItem(LETTERS) !== 'no';
+  letters.addEventListener('change', () => localStorage.setItem(LETTERS, letters.checked ? 'yes' : 'no'));
   const box = at('by-itself');
   if (!box) return;
   box.checked = localStorage.getItem(BY_ITSELF) !== 'no';

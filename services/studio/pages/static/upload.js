@@ -18,10 +18,11 @@ function begin(form) {
   const rows = [];
   let paused = false;
 
-  files.addEventListener('change', () => {
+  const take = () => {
     add(files.files);
     files.value = '';
-  });
+  };
+  files.addEventListener('change', take);
   for (const name of ['dragenter', 'dragover']) drop.addEventListener(name, (event) => over(event, true));
   for (const name of ['dragleave', 'drop']) drop.addEventListener(name, (event) => over(event, false));
   drop.addEventListener('drop', (event) => add(event.dataTransfer.files));
@@ -102,6 +103,7 @@ function begin(form) {
     pause.hidden = !paused && !rows.some((row) => ['sending', 'waiting'].includes(row.state));
     sent.textContent = done ? `${done} of ${rows.length} sent.` : '';
   }
+  queueMicrotask(() => files.files.length && take()); // chosen before this script was there
 }
 
 // One file. `state`: chosen, waiting, sending, paused, sent, asking, queued, joined (another row's job has it), failed.
@@ -118,6 +120,7 @@ class Row {
     const id = `file-${Row.count = (Row.count ?? 0) + 1}`;
     this.bar = made('progress', { max: this.file.size || 1, value: 0, hidden: true, ariaLabel: `sent of ${this.file.name}` });
     this.told = made('p', { className: 'quiet', role: 'status' });
+    this.amount = made('p', { className: 'quiet' }); // told many times a second: nobody is to hear that
     this.problem = made('p', { className: 'problem', role: 'alert', hidden: true });
     this.fields = {
       title: field(id, 'Title', 'title', { placeholder: 'as the file says' }),
@@ -131,7 +134,7 @@ class Row {
     this.place = made('div', {});
     const head = made('p', { className: 'row' }, made('strong', { textContent: this.file.name, className: 'long' }), made('span', { className: 'quiet nowrap', textContent: size(this.file.size) }));
     const fields = made('div', { className: 'fields' }, ...Object.values(this.fields).map((one) => one.label));
-    this.element = made('li', { className: 'card' }, head, fields, this.bar, this.told, this.problem, this.button, this.place);
+    this.element = made('li', { className: 'card' }, head, fields, this.bar, this.amount, this.told, this.problem, this.button, this.place);
   }
 
   join(leader) {
@@ -161,8 +164,8 @@ class Row {
     const words = { chosen: 'Leave out', waiting: 'Leave out', sending: 'Pause', paused: 'Go on', failed: this.place.firstChild ? 'Send it again' : 'Try again' };
     this.button.textContent = words[state] ?? '';
     this.button.hidden = !words[state];
-    this.bar.hidden = !['sending', 'paused', 'failed'].includes(state) || Boolean(this.key);
-    const told = { waiting: 'Waiting for its turn.', sent: 'Sent; waiting for the others.', asking: 'Sent.', joined: 'Sent; part of the recording above.', queued: '' };
+    this.bar.hidden = this.amount.hidden = !['sending', 'paused', 'failed'].includes(state) || Boolean(this.key);
+    const told = { waiting: 'Waiting for its turn.', sending: '', sent: 'Sent; waiting for the others.', asking: 'Sent.', joined: 'Sent; part of the recording above.', queued: '' };
     if (told[state] !== undefined) this.told.textContent = told[state];
     if (state !== 'failed') this.problem.hidden = true;
   }
@@ -206,7 +209,7 @@ class Row {
 
   progress(count, whole) {
     this.bar.value = count;
-    this.told.textContent = `${size(count)} of ${size(whole)}`;
+    this.amount.textContent = `${size(count)} of ${size(whole)}`;
   }
 
   pause() {
