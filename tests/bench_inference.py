@@ -11,7 +11,8 @@ history with every turn, nothing cached (each request has a `cache_salt` of its 
 episode that we wrote and has as many tokens generated for each. No turn is rejected there: compare its tokens with
 ours; its seconds are those of writing without a gate. Then eight short episodes at once on one engine, and the same
 eight one after the other; the engine is started anew before each, so that none finds the other's prompts in its cache.
-Ends with 1 where an aim is missed; no aim is in seconds.
+Ends with 1 where an aim is missed; no aim is in seconds. Whether cost grows with length is judged by generated tokens:
+how many of them become words is chance, as so small a model loops now and then and is asked again.
 
 `long`: one long episode, in a folder with its figures; half an hour or more. Run it in the background.
 
@@ -305,7 +306,7 @@ def cost_by_length(words: int, folder: Path) -> list[str]:
             ["words, turns", f"{episode.report.words:,}, {episode.report.turns}", ""],
             ["computed prompt tokens per kept token", f"{per_kept:.2f}", f"{MOST_COMPUTED}"],
             ["seconds per 100 words, by third", shown(thirds), ""],
-            ["last third to first", f"{growth:.2f}", f"{MOST_GROWTH}"],
+            ["last third to first", f"{growth:.2f}", ""],
             ["seconds per 100 generated tokens, by third", shown(by_token), ""],
             ["last third to first", f"{token_growth:.2f}", f"{MOST_GROWTH}"],
             ["attempts per turn, by third", shown(attempts_by_third(episode.turns)), ""],
@@ -319,7 +320,6 @@ def cost_by_length(words: int, folder: Path) -> list[str]:
     )
     return [
         *missed("computed prompt tokens per kept token", per_kept, MOST_COMPUTED),
-        *missed("the last third's seconds per word to the first's", growth, MOST_GROWTH),
         *missed("the last third's seconds per token to the first's", token_growth, MOST_GROWTH),
         *missed("worst window rep-4", episode.report.worst_window_rep4, MOST_IN_WINDOW),
         *missed("our computed tokens to those of all sent again", ours_at.computed / naive_at.computed, 1.0),
@@ -467,9 +467,6 @@ def long_run(words: int, folder: Path) -> list[str]:
         *missed("words off the target", abs(report.words - words) / words, 0.10),
         *missed("computed prompt tokens per kept token", per_kept, MOST_COMPUTED),
         *missed("worst window rep-4", report.worst_window_rep4, MOST_IN_WINDOW),
-        *missed(
-            "the last third's seconds per word to the first's", figures["of words, last third to first"], MOST_GROWTH
-        ),
         *missed(
             "the last third's seconds per token to the first's", figures["of tokens, last third to first"], MOST_GROWTH
         ),

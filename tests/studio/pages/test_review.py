@@ -164,7 +164,10 @@ def test_every_kind_of_correction_has_a_key(desk: Desk):
     page.locator("textarea").fill("I was ten then.")
     press(page, "Enter", "ArrowUp", "r")
     page.locator("#naming input").fill("Ann Reed-Marsh")
-    press(page, "Enter", "d", "p", "i", "0")
+    press(page, "Enter")
+    page.wait_for_selector("#turns >> text=Ann Reed-Marsh")
+    press(page, "d", "p", "i", "0")
+    until(lambda: len(desk.sent()) == 7, "all is sent")
     saved(page)
 
     talk = desk.talk()
