@@ -112,12 +112,13 @@ def _hidden(told: Any) -> Any:
 
 
 def recent_logs(service: str) -> RecentLogs:
-    """Where this process keeps its last lines; it begins to keep them where nothing did yet."""
+    """Where this process keeps its last lines, from now on in a service's name; it begins where nothing did yet."""
     root = logging.getLogger()
     kept = next((handler for handler in root.handlers if isinstance(handler, RecentLogs)), None)
     if kept is None:
         kept = RecentLogs(service)
         root.addHandler(kept)
+    kept.setFormatter(JsonLines(service))
     return kept
 
 

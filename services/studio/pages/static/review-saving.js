@@ -34,6 +34,7 @@ export class Saving {
   add(step) {
     this.steps.push(step);
     this.#keep();
+    if (this.state === 'saved') this.#become('saving'); // also while the answer to the one before is being read
     this.run();
   }
 
@@ -74,7 +75,6 @@ export class Saving {
         const answer = await api('POST', this.place, { base: this.base, edits: step.edits });
         this.#done();
         this.tries = 0;
-        this.#become(this.steps.length ? 'saving' : 'saved');
         this.rebase(answer.transcript);
         await this.told.saved(step, answer);
       } catch (problem) {
