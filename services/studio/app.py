@@ -34,6 +34,7 @@ from services.studio.orders import REVISE, WRITE, orders
 from services.studio.pages.door import add_pages
 from services.studio.pages.frame import Frame
 from services.studio.pages.gate import LOGIN
+from services.studio.pages.shelf import Shelf
 from services.studio.pages.studio import Studio
 from services.studio.resuming import Resuming
 from services.studio.review import review_door
@@ -221,7 +222,7 @@ def create_app(
     )
     app.state.tokens = book
     memories.own = app.state.jobs
-    studio = Studio(store, library, glances, crew, book, statuses, ask_logs, Frame())
+    studio = Studio(store, library, glances, Shelf(store), crew, book, statuses, ask_logs, Frame())
     add_pages(app, studio, settings.service_token.get_secret_value(), timedelta(hours=settings.session_hours))
     return app
 

@@ -15,7 +15,6 @@ from services.studio.pages.alignment import aligned
 from services.studio.pages.frame import visitor
 from services.studio.pages.order_form import filled, known_sheets, writers_of
 from services.studio.pages.sessions import Seat
-from services.studio.pages.shelf import Shelf
 from services.studio.pages.studio import Studio, jobs_of
 from services.studio.pages.writing import LOOKED_AT, comparing_job, page_of
 from shared import keys
@@ -27,7 +26,7 @@ HERE = "Compare"
 
 def comparisons_pages(studio: Studio) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    library, shelf = studio.library, Shelf(studio.store)
+    library, shelf = studio.library, studio.shelf
 
     def page(request: Request, template: str, show: str, **facts: Any) -> Response:
         return studio.frame.page(request, template, show=library.show(show), here=HERE, **facts)

@@ -16,7 +16,6 @@ from services.studio.pages.places import findings_of
 from services.studio.pages.quarter_plots import plots_of
 from services.studio.pages.runs import known
 from services.studio.pages.sessions import Seat
-from services.studio.pages.shelf import Shelf
 from services.studio.pages.studio import Studio, jobs_of
 from services.studio.pages.trail import trail_of
 from services.studio.pages.writing import (
@@ -45,7 +44,7 @@ HERE = "AI episodes"
 
 def episodes_pages(studio: Studio) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    library, store, shelf = studio.library, studio.store, Shelf(studio.store)
+    library, store, shelf = studio.library, studio.store, studio.shelf
 
     def page(request: Request, template: str, show: str, **facts: Any) -> Response:
         return studio.frame.page(request, template, show=library.show(show), here=HERE, **facts)

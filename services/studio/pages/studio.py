@@ -11,6 +11,7 @@ from services.studio.glances import Glances
 from services.studio.job_logs import AskLogs
 from services.studio.library import Library
 from services.studio.pages.frame import Frame
+from services.studio.pages.shelf import Shelf
 from services.studio.status import Statuses
 from shared.jobs import Jobs
 from shared.store import Store
@@ -22,6 +23,7 @@ class Studio:
     store: Store
     library: Library
     glances: Glances
+    shelf: Shelf
     crew: Crew
     book: TokenBook
     statuses: Statuses
