@@ -44,7 +44,7 @@ def browser() -> Iterator[Any]:
 class Visit:
     """A browser's page, and what it complained about.
 
-    errors   of the console and of scripts; `close` fails if there is one that no test took out
+    errors   of the console and of scripts; the fixture fails if there is one that no test took out
     """
 
     page: Any
@@ -68,15 +68,28 @@ class Visit:
         self.page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
         assert_accessible(self.page)
 
-    def close(self) -> None:
+    def leave(self, number: int) -> None:
+        """Close the page. A picture stays of where it was, which is where a failed test has stopped."""
+        with contextlib.suppress(Exception):
+            self.page.screenshot(path=self.pictures / f"last-{number}.png", full_page=True, timeout=3000)
         self.page.context.close()
-        assert self.errors == [], f"the browser complained: {self.errors}"
+
+
+VISITS = pytest.StashKey[list[Visit]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """People leave before studio closes: a page that is still asking would complain that nobody answers."""
+    opened: list[Visit] = item.stash.get(VISITS, [])
+    for number, one in enumerate(opened):
+        one.leave(number)
 
 
 @pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
+def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
     """Open browsers at studio's URL: `visit(url)`, or on a phone, or in the dark. Pictures go to .run/pictures."""
-    opened: list[Visit] = []
+    opened = request.node.stash.setdefault(VISITS, [])
     pictures = Path(os.environ.get("PICTURES", ROOT / ".run" / "pictures"))
     pictures.mkdir(parents=True, exist_ok=True)
 
@@ -91,11 +104,8 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
         return here
 
     yield begin
-    for number, one in enumerate(opened):
-        with contextlib.suppress(Exception):  # a picture of where a failed test has stopped
-            one.page.screenshot(path=pictures / f"last-{number}.png", full_page=True, timeout=3000)
-    for one in opened:
-        one.close()
+    told = [error for one in opened for error in one.errors]
+    assert told == [], f"the browser complained: {told}"
 
 
 def assert_accessible(page: Any) -> None:

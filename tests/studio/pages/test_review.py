@@ -253,6 +253,23 @@ def test_approving_with_doubts_left_is_asked_once_more(desk: Desk):
     look(here, "review_approved")
 
 
+def test_asked_twice_at_once_the_second_answer_counts(desk: Desk):
+    _, page = desk.editor()
+
+    page.evaluate("""() => {
+      const press = (key) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+      const dialog = document.getElementById('approving');
+      press('a');
+      dialog.close('');
+      press('a');
+      dialog.querySelector('[value=approve]').click();
+    }""")
+
+    page.wait_for_selector("#state >> text=approved by ann")
+    saved(page)
+    assert desk.sent() == ["judge"]
+
+
 def test_words_are_replaced_in_the_whole_show_after_a_look(desk: Desk):
     put_talk(desk.store, "oil", (("S1", "A lamp, says Ann.", 0.0), ("S2", "Yes.", 0.0)))
     here, page = desk.editor()

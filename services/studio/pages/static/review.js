@@ -481,10 +481,12 @@ function approve() {
 function ask(dialog, answered) {
   dialog.returnValue = '';
   dialog.showModal();
-  dialog.addEventListener('close', () => {
+  dialog.onclose = () => {
+    if (dialog.open) return; // told late: it was the end of the asking before this one
+    dialog.onclose = null;
     shownTurns.get(current)?.element.focus({ preventScroll: true });
     answered(dialog.returnValue);
-  }, { once: true });
+  };
 }
 
 async function takeTheirs() {
