@@ -15,6 +15,7 @@ from shared.errors import (
     DiaryError,
     NotFoundError,
     NoTokenError,
+    QuotaError,
     RemoteJobError,
     ServiceUnavailableError,
 )
@@ -32,7 +33,8 @@ class ServiceClient:
 
     url      where it answers; several, separated by spaces, for replicas: the next is asked when one is away
     raises   ServiceUnavailableError while it does not answer; RemoteJobError with the service's own advice when it
-             refuses; NotFoundError and NoTokenError for 404 and 401; ConflictError where others' changes are told
+             refuses; NotFoundError and NoTokenError for 404 and 401; ConflictError where others' changes are told;
+             QuotaError for 429: a show has all that it may have there now
     """
 
     def __init__(self, name: str, url: str, token: str, *, actor: str | None = None, transport: Any = None) -> None:
@@ -144,6 +146,8 @@ def _refusal(service: str, response: httpx.Response) -> DiaryError:
         return ServiceUnavailableError(detail)
     if response.status_code == 404:
         return NotFoundError(detail)
+    if response.status_code == 429:
+        return QuotaError(detail)
     if response.status_code == 401:
         return NoTokenError(detail)
     return RemoteJobError(detail, response.status_code)

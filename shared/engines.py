@@ -28,6 +28,7 @@ from typing import Any, BinaryIO, Protocol
 
 from shared import errors
 from shared.errors import DiaryError, EngineFailedError, NoSpaceError
+from shared.gpu_time import Meter
 from shared.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class EngineProcess:
     environment   added to ours for the child
     log_file      stderr (and stray prints) of the child; a server's stdout too
     idle_s        seconds without work after which the engine is stopped
+    gpus          GPUs that it holds while it works, by which its time is charged to shows; 0 on a CPU
     """
 
     answers_on_stdout = True
@@ -83,6 +85,7 @@ class EngineProcess:
         log_file: Path,
         environment: Mapping[str, str] | None = None,
         idle_s: float = 300.0,
+        gpus: int = 0,
     ) -> None:
         self.name = name
         self._command = list(command)
@@ -90,6 +93,7 @@ class EngineProcess:
         self._environment = dict(environment or {})
         self._log_file = log_file
         self._idle_s = idle_s
+        self._meter = Meter(gpus)
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: int | None = None
         self._guard = threading.RLock()
@@ -121,7 +125,8 @@ class EngineProcess:
             with self._guarded(job):
                 if not self.alive:
                     self._start(job)
-            yield
+            with self._meter.working():
+                yield
         except (errors.BadInputError, errors.EngineRefusedError):
             raise
         except errors.JobCancelledError:
@@ -218,6 +223,7 @@ class EngineProcess:
     def _tidy_forever(self) -> None:
         while True:
             time.sleep(JANITOR_S)
+            self._meter.settle()
             with self._guard:
                 resting = self._process is not None and self._busy == 0
                 idle = time.monotonic() - self._last_use > self._idle_s

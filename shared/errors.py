@@ -45,6 +45,16 @@ class ConflictError(DiaryError):
         self.changes = tuple(changes)
 
 
+class QuotaError(DiaryError):
+    """A show has all that it may have of a service: it gets more when some of that has ended, or when time has passed.
+
+    Nobody's fault and no trouble: pipelines wait for as long as it takes.
+    """
+
+    status = 429
+    retryable = True
+
+
 class NotFoundError(DiaryError):
     status = 404
 

@@ -5,6 +5,9 @@ file) or in Postgres (replicas share the queue). After a crash a worker takes up
 workers also heartbeat in the database, and the jobs of one that is silent are re-enqueued for the others. Steps run at
 least once, so every handler is safe to repeat. `APPLICATION_VERSION` is explicit: a job half done under older code
 finishes under newer code; raise it only when the order of a workflow's steps changes.
+
+Which job of a queue is next, shared/fairness.py says: its tag is the library's priority, and stays with a job that is
+queued again.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID
 from dbos import error as dbos_error
 from pydantic import BaseModel
 
@@ -38,10 +42,14 @@ from shared.errors import (
     LeaseYieldedError,
     NoSpaceError,
     NotFoundError,
+    ServiceUnavailableError,
 )
+from shared.fairness import NO_SHOW, SHOW, next_tag, read_line
+from shared.gpu_time import Ledger, Spent, charged_to, hour_of, window_start
 from shared.patience import Patience
 from shared.problems import problem_of, unexpected
-from shared.progress import Pace, ProgressBoard
+from shared.progress import Hearing, Pace, ProgressBoard
+from shared.quotas import Quotas
 from shared.schemas import Job, JobState, Problem, Progress
 from shared.settings import ServiceSettings
 from shared.telemetry import Metrics, trace
@@ -54,7 +62,7 @@ APPLICATION_VERSION = "1"
 WATCH_S = 0.5
 LIST_PAGE = 200
 LONGEST_ASKED_S = 300.0
-DATABASE_TROUBLES = (sa.exc.SQLAlchemyError, dbos_error.DBOSException, OSError)
+DATABASE_TROUBLES = (sa.exc.SQLAlchemyError, dbos_error.DBOSException, ServiceUnavailableError, OSError)
 
 _STATES = {
     "ENQUEUED": JobState.QUEUED,
@@ -230,15 +238,18 @@ class Jobs:
         self.service = service
         self._links = links
         self.stopping = threading.Event()
-        self._settings = settings
-        self._metrics = metrics or Metrics(service)
+        self.settings = settings
+        self.metrics = metrics or Metrics(service)
         self._kinds: dict[str, _Kind] = {}
         self._running: dict[str, RunningJob] = {}
         self._slots = threading.BoundedSemaphore(settings.concurrency)
         self._executor = f"{service}-{settings.worker}"
+        self._quotas = Quotas(service, settings.show_jobs, settings.show_gpu_hours)
+        self._gpu_ledger = Ledger()
         self._url = database_url(service, settings)
         self.board = ProgressBoard(self._url)
         self._dbos: DBOS | None = None
+        self._strays: dict[str, float] = {}
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -270,12 +281,12 @@ class Jobs:
         self.board.open()
         self.board.heartbeat(self._executor, time.time())
         DBOS.launch()
-        DBOS.register_queue(self._queue, worker_concurrency=self._settings.concurrency, polling_interval_sec=0.2)
+        DBOS.register_queue(self._queue, worker_concurrency=self.settings.concurrency, polling_interval_sec=0.2)
         threading.Thread(target=self._watch_forever, name="jobs-watch", daemon=True).start()
         threading.Thread(target=self._heartbeat_forever, name="jobs-heartbeat", daemon=True).start()
 
     def stop(self) -> None:
-        """Leave running jobs as they are, for the next start; their engines are stopped by the service."""
+        """Leave running jobs as they are, for other workers or the next start; engines are stopped by the service."""
         self.stopping.set()
         deadline = time.monotonic() + 3.0
         while self._running and time.monotonic() < deadline:
@@ -283,7 +294,16 @@ class Jobs:
         if self._dbos is not None:
             DBOS.destroy(destroy_registry=True)
             self._dbos = None
+            self._write_gpu_seconds()
+            self._take_leave()
         self.board.close()
+
+    def _take_leave(self) -> None:
+        """Say that we are gone: whoever hears it takes our jobs at once."""
+        try:
+            self.board.heartbeat(self._executor, 0.0)
+        except DATABASE_TROUBLES as error:
+            log.warning("the job database does not answer; our jobs wait until our silence is noticed: %s", error)
 
     # ---- what callers do -------------------------------------------------------------------------------------------
 
@@ -296,24 +316,38 @@ class Jobs:
         trace_id: str,
         idempotency_key: str | None = None,
         left_open: Collection[str] = (),
+        within_quota: bool = True,
     ) -> Job:
-        """Queue a job; the same key gives the same job. ConflictError if the key was used for other work.
+        """Queue a job; the same key gives the same job.
 
-        left_open   fields that were settled for whoever asked: they may have been settled otherwise the first time
+        left_open      fields that were settled for whoever asked: they may have been settled otherwise the first time
+        within_quota   False for what follows from work that is already done: no quota of its show may stop it
+        raises         ConflictError if the key was used for other work; QuotaError if the job is new and its show has
+                       all that it may have
         """
         job_id = idempotency_key or uuid.uuid4().hex
         body = request.model_dump(mode="json")
         ticket = Ticket(kind, body, actor, trace_id, show=body.get("show"))
-        known = self._status(job_id)
-        if known is None:
-            with SetWorkflowID(job_id):
-                DBOS.enqueue_workflow(self._queue, self._kinds[kind].workflow, ticket.dumps())
-            known = self._status(job_id)
+        known = self._status(job_id) or self._enqueued(job_id, ticket, within_quota=within_quota)
         if known is None:
             raise EngineFailedError(f"job {job_id} could not be queued; submit it again")
         if not self._same_work(_ticket_of(known), ticket, left_open):
             raise ConflictError(f"Idempotency-Key {job_id} was used for another request; choose a new one")
         return self._as_job(known)
+
+    def _enqueued(self, job_id: str, ticket: Ticket, *, within_quota: bool) -> Any | None:
+        """Queue a new job where its show's turn is; one at a time, so that each sees those before it."""
+        show = ticket.show or NO_SHOW
+        with self.board.one_at_a_time(self._queue) as connection:
+            if (known := self._status(job_id)) is not None:
+                return known
+            line = read_line(connection, self._queue, show)
+            if within_quota and show != NO_SHOW:
+                self._quotas.demand_room(show, line.own_unfinished, partial(self._gpu_spent, show), time.time())
+            options = SetEnqueueOptions(priority=next_tag(line))
+            with SetWorkflowID(job_id), options, SetWorkflowAttributes({SHOW: show}):
+                DBOS.enqueue_workflow(self._queue, self._kinds[ticket.kind].workflow, ticket.dumps())
+            return self._status(job_id)
 
     def get(self, job_id: str) -> Job:
         known = self._status(job_id)
@@ -355,6 +389,7 @@ class Jobs:
         names = [f"{self.service}.{known}" for known in self._kinds if kind in (None, known)]
         if not names:
             return []
+        self.board.ping()
         jobs: list[Job] = []
         for offset in itertools.count(step=LIST_PAGE):
             page = DBOS.list_workflows(name=names, sort_desc=True, limit=LIST_PAGE, offset=offset)
@@ -408,8 +443,38 @@ class Jobs:
         job_id = cast(str, DBOS.workflow_id)
         work_dir = self._own_work_dir / job_id
         job = RunningJob(job_id, ticket.kind, ticket.actor, ticket.trace_id, work_dir, self)
-        with trace(ticket.trace_id, job=job_id, show=ticket.show), self._slot(job), self._metrics.job(ticket.kind):
+        with (
+            trace(ticket.trace_id, job=job_id, show=ticket.show),
+            self._account(ticket.show or NO_SHOW),
+            self._slot(job),
+            self.metrics.job(ticket.kind),
+        ):
             return self._outcome(job, ticket)
+
+    @contextmanager
+    def _account(self, show: str) -> Iterator[None]:
+        """What engines work in this thread is the show's; written down every few seconds, and when the job ends."""
+        try:
+            with charged_to(partial(self._spent_gpu, show)):
+                yield
+        finally:
+            self._write_gpu_seconds()
+
+    def _spent_gpu(self, show: str, seconds: float) -> None:
+        self.metrics.gpu(show, seconds)
+        self._gpu_ledger.add(show, seconds)
+
+    def _write_gpu_seconds(self) -> None:
+        hour = hour_of(time.time())
+        for show, seconds in self._gpu_ledger.take().items():
+            try:
+                self.board.add_gpu_seconds(self.service, show, hour, seconds)
+            except sa.exc.SQLAlchemyError as error:
+                self._gpu_ledger.add(show, seconds)
+                log.warning("GPU seconds are written down later: %s", type(error).__name__)
+
+    def _gpu_spent(self, show: str) -> Sequence[Spent]:
+        return self.board.gpu_seconds(self.service, show, window_start(time.time()))
 
     @contextmanager
     def _slot(self, job: RunningJob) -> Iterator[None]:
@@ -486,7 +551,7 @@ class Jobs:
     @property
     def _own_work_dir(self) -> Path:
         """No other worker writes here, not even the one that takes a job of ours over."""
-        return self._settings.work_dir / self._executor
+        return self.settings.work_dir / self._executor
 
     # ---- watching ------------------------------------------------------------------------------------------------
 
@@ -497,6 +562,7 @@ class Jobs:
             if not mine:
                 continue
             try:
+                self.board.ping()
                 known = DBOS.list_workflows(workflow_ids=mine, load_input=False, load_output=False)
             except DATABASE_TROUBLES as error:
                 log.warning("the job database does not answer: %s", error)
@@ -509,12 +575,18 @@ class Jobs:
                         job.lost.set()
 
     def _heartbeat_forever(self) -> None:
-        pause = self._settings.silent_after_s / 6
-        while not self.stopping.wait(pause):
+        silent_after_s = self.settings.silent_after_s
+        hearing = Hearing(silent_after_s, time.monotonic())
+        while not self.stopping.wait(silent_after_s / 6):
             try:
                 self.board.heartbeat(self._executor, time.time())
-                self._take_over(time.time() - self._settings.silent_after_s)
+                hearing.beat(time.monotonic())
+                self._write_gpu_seconds()
+                if hearing.suffices(time.monotonic()):
+                    self._take_over(time.time() - silent_after_s)
+                    self._take_up_strays(time.monotonic() - silent_after_s)
             except DATABASE_TROUBLES as error:
+                hearing.interrupted(time.monotonic())
                 log.warning("the job database does not answer: %s", error)
 
     def _take_over(self, since: float) -> None:
@@ -522,11 +594,22 @@ class Jobs:
 
         A worker is forgotten only when nothing of it is left, whatever version of ours started it.
         """
-        for worker in self.board.silent_workers(since):
+        for worker in self.board.silent_workers(self.service, since):
             log.warning("worker %s is silent; its jobs go to the others", worker)
             DBOS._recover_pending_workflows([worker])
             if not DBOS.list_workflows(executor_id=worker, status="PENDING", limit=1, load_input=False):
                 self.board.forget_worker(worker, since)
+
+    def _take_up_strays(self, since: float) -> None:
+        """Re-enqueue what is ours by the database and long not run by us: the answer to our claim was lost."""
+        library = cast(Any, self._dbos)
+        ours = DBOS.list_workflows(executor_id=self._executor, status="PENDING", load_input=False, load_output=False)
+        strays = {one.workflow_id for one in ours} - set(library._active_workflows_set.activeList())
+        self._strays = {job_id: self._strays.get(job_id, time.monotonic()) for job_id in strays}
+        for job_id, seen_at in self._strays.items():
+            if seen_at < since:
+                log.warning("job %s was claimed and never begun; it is queued again", job_id)
+                library._sys_db.reenqueue_for_recovery(job_id, [self._executor], self._queue)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -543,6 +626,8 @@ class Jobs:
         return all(first[name] == second[name] for name in first if name not in left_open)
 
     def _status(self, job_id: str) -> Any | None:
+        """raises   ServiceUnavailableError at once where the library would wait for a database that is away"""
+        self.board.ping()
         found = DBOS.list_workflows(workflow_ids=[job_id])
         return found[0] if found else None
 

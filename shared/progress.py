@@ -1,10 +1,11 @@
-"""How far each job is and which workers live: two small tables beside the workflow library's own."""
+"""How far jobs are, which workers live, GPU seconds of shows: small tables beside the workflow library's own."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.database import engine_options
 from shared.errors import ServiceUnavailableError
+from shared.gpu_time import WINDOW_HOURS, Spent
 from shared.schemas import Progress
 
 POST_EVERY_S = 0.4
@@ -30,6 +32,14 @@ _workers = sa.Table(
     _tables,
     sa.Column("worker", sa.String, primary_key=True),
     sa.Column("seen_at", sa.Float, nullable=False),
+)
+_gpu_seconds = sa.Table(
+    "diary_gpu_seconds",
+    _tables,
+    sa.Column("service", sa.String, primary_key=True),
+    sa.Column("show", sa.String, primary_key=True),
+    sa.Column("hour", sa.Integer, primary_key=True),
+    sa.Column("seconds", sa.Float, nullable=False),
 )
 
 
@@ -51,6 +61,29 @@ class Pace:
         return max(0.0, (total - done) * (now - self.began_at) / worked)
 
 
+class Hearing:
+    """Whether a worker would have heard the others' heartbeats, if there were any: told by its own.
+
+    Whoever has just started, slept, or lost the database, cannot tell the silent from those that it could not hear.
+    """
+
+    def __init__(self, silent_after_s: float, now: float) -> None:
+        self._silent_after_s = silent_after_s
+        self._since = self._last_beat = now
+
+    def beat(self, now: float) -> None:
+        """Our own heartbeat was written; one that comes late was held up, as all the others' were."""
+        if now - self._last_beat > self._silent_after_s / 2:
+            self._since = now
+        self._last_beat = now
+
+    def interrupted(self, now: float) -> None:
+        self._since = now
+
+    def suffices(self, now: float) -> bool:
+        return now - self._since >= self._silent_after_s
+
+
 class ProgressBoard:
     """Latest progress per job, readable by every replica; posts within a stage are thinned out."""
 
@@ -59,11 +92,14 @@ class ProgressBoard:
         self._engine: sa.Engine | None = None
         self._last_post: dict[str, tuple[str, float]] = {}
         self._guard = threading.Lock()
+        self._door = threading.Lock()
 
     def open(self) -> None:
         waits = {"timeout": 30} if self._url.startswith("sqlite") else {}
         self._engine = sa.create_engine(self._url, connect_args=waits, pool_pre_ping=True, **engine_options(self._url))
-        _tables.create_all(self._engine)
+        with self._engine.begin() as connection:
+            _lock(connection, "diary tables")  # workers that start together would both make them
+            _tables.create_all(connection)
 
     def close(self) -> None:
         if self._engine is not None:
@@ -78,8 +114,13 @@ class ProgressBoard:
             self._last_post[job] = (progress.stage, now)
         self._upsert(_progress, "job", job, progress=progress.model_dump_json())
 
+    def ping(self) -> None:
+        """raises   ServiceUnavailableError while the database does not answer"""
+        with _named_errors(), self._connected().connect() as connection:
+            connection.execute(sa.select(1))
+
     def read(self, job: str) -> Progress | None:
-        with self._connected().connect() as connection:
+        with _named_errors(), self._connected().connect() as connection:
             text = connection.scalar(sa.select(_progress.c.progress).where(_progress.c.job == job))
         return Progress.model_validate_json(text) if text else None
 
@@ -107,14 +148,43 @@ class ProgressBoard:
     def heartbeat(self, worker: str, now: float) -> None:
         self._upsert(_workers, "worker", worker, seen_at=now)
 
-    def silent_workers(self, since: float) -> list[str]:
+    def silent_workers(self, service: str, since: float) -> list[str]:
+        """Of one service: the jobs of others are out of its reach, though they may lie in the same database."""
+        ours = _workers.c.worker.startswith(f"{service}-", autoescape=True)
         with self._connected().connect() as connection:
-            return list(connection.scalars(sa.select(_workers.c.worker).where(_workers.c.seen_at < since)))
+            return list(connection.scalars(sa.select(_workers.c.worker).where(ours, _workers.c.seen_at < since)))
 
     def forget_worker(self, worker: str, since: float) -> None:
         """Forget a worker that is still silent; one that woke up meanwhile stays."""
         with self._connected().begin() as connection:
             connection.execute(sa.delete(_workers).where(_workers.c.worker == worker, _workers.c.seen_at < since))
+
+    @contextmanager
+    def one_at_a_time(self, queue: str) -> Iterator[sa.Connection]:
+        """Let nobody else submit to a queue meanwhile: no thread of ours and, on Postgres, no other process.
+
+        raises   ServiceUnavailableError while the database does not answer
+        """
+        with _named_errors(), self._door, self._connected().connect() as connection:
+            _lock(connection, queue)
+            yield connection
+
+    def add_gpu_seconds(self, service: str, show: str, hour: int, seconds: float) -> None:
+        """Add to what a show has spent in an hour, by any number of workers; what is a day older is not kept."""
+        table = _gpu_seconds
+        with self._connected().begin() as connection:
+            insert = _insert(connection, table).values(service=service, show=show, hour=hour, seconds=seconds)
+            total = table.c.seconds + insert.excluded.seconds
+            connection.execute(insert.on_conflict_do_update(index_elements=table.primary_key, set_={"seconds": total}))
+            mine = sa.and_(table.c.service == service, table.c.show == show)
+            connection.execute(sa.delete(table).where(mine, table.c.hour < hour - 2 * WINDOW_HOURS))
+
+    def gpu_seconds(self, service: str, show: str, since_hour: int) -> list[Spent]:
+        table = _gpu_seconds
+        wanted = (table.c.service == service, table.c.show == show, table.c.hour >= since_hour)
+        with self._connected().connect() as connection:
+            rows = connection.execute(sa.select(table.c.hour, table.c.seconds).where(*wanted))
+            return [Spent(hour, seconds) for hour, seconds in rows]
 
     def _upsert(self, table: sa.Table, key: str, value: str, **fields: str | float) -> None:
         """Update, else insert; two first writers of one key are no error."""
@@ -128,6 +198,21 @@ class ProgressBoard:
         if self._engine is None:
             raise RuntimeError("the job database is not open yet; Jobs.start opens it")
         return self._engine
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """A database that is away is a trouble that passes: whoever asks is told so, jobs wait."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise ServiceUnavailableError("the job database does not answer; wait a moment, then try again") from error
+
+
+def _lock(connection: sa.Connection, name: str) -> None:
+    """On Postgres, wait for what other processes do under this name; ours lasts as long as the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:

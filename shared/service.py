@@ -316,6 +316,7 @@ def queue(
         trace_id=current_trace_id() or new_trace_id(),
         idempotency_key=key,
         left_open={name for name, value in body if getattr(settled, name) != value},
+        within_quota=route.path is not None,  # what another door queues follows from what that has done already
     )
     response.headers["Location"] = job.links["self"]
     return job.model_copy(update={"estimate": estimate})

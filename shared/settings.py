@@ -95,6 +95,12 @@ class ServiceSettings(ModelsFolder):
     worker: str = Field(default="1", description="stable name of this worker; must differ between replicas")
     concurrency: int = Field(default=1, ge=1, le=64, description="jobs at once in this worker")
     silent_after_s: float = Field(default=60.0, gt=0, description="a worker silent for longer loses its jobs to others")
+    show_jobs: int = Field(
+        default=0, ge=0, description="jobs of one show here that have not ended, at most; 0 for no limit"
+    )
+    show_gpu_hours: float = Field(
+        default=0.0, ge=0, description="GPU hours here of one show in a day, then new jobs are refused; 0 for no limit"
+    )
     lease_dir: Path | None = Field(
         default=None, description="folder of the GPU lease; unset where every pod has its own"
     )

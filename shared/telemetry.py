@@ -153,6 +153,9 @@ class Metrics:
             registry=self._registry,
             buckets=(1, 5, 15, 60, 300, 900, 3600, 14400),
         )
+        self._gpu_seconds = Counter(
+            "diary_gpu_seconds_total", "seconds that GPUs worked for a show", ["show"], registry=self._registry
+        )
 
     def request(self, method: str, status: int) -> None:
         self._requests.labels(method, str(status)).inc()
@@ -166,6 +169,9 @@ class Metrics:
         finally:
             self._running.labels(kind).dec()
             self._seconds.labels(kind).observe(time.monotonic() - began)
+
+    def gpu(self, show: str, seconds: float) -> None:
+        self._gpu_seconds.labels(show).inc(seconds)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

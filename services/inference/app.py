@@ -64,13 +64,12 @@ def open_shelf(settings: Settings) -> Shelf:
 
 def look(settings: Settings) -> list[Finding]:
     """What writing needs of its machine; less where a vLLM fleet does it."""
-    if settings.vllm_url:
+    if settings.vllm_urls:
         return preflight.volumes("inference", settings)
     model = parse_model(settings.base_model)
     models = [model] if model else []
-    on_cpu = settings.engine_environment.get("VLLM_TARGET_DEVICE") == "cpu"
     return [
-        *preflight.gpu("inference", "cpu" if on_cpu else "cuda"),
+        *preflight.gpu("inference", "cpu" if settings.on_cpu else "cuda"),
         *preflight.volumes("inference", settings, models),
         *preflight.hub_models(models),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -40,7 +41,11 @@ class Settings(ServiceSettings):
         default={"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1"},
         description="variables of the engine's process (JSON)",
     )
-    vllm_url: str | None = Field(default=None, description="a vLLM fleet to use instead of an engine of our own")
+    vllm_url: str | None = Field(
+        default=None,
+        description="a vLLM fleet to use instead of an engine of our own; each server by its own address, separated by "
+        "spaces: an episode stays on one",
+    )
     vllm_key: SecretStr | None = Field(default=None, description="bearer key of that fleet")
     adapter_dir: Path = Field(
         default=Path(".run/adapters"), description="adapters fetched for the engine; it reads them"
@@ -81,6 +86,18 @@ class Settings(ServiceSettings):
             raise ValueError("host and guest would have one voice: set INFERENCE_SPEECH_GUEST_VOICE to another one")
         return self
 
+    @model_validator(mode="after")
+    def _each_server_by_its_address(self) -> Settings:
+        for url in self.vllm_urls:
+            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+                raise ValueError(f"INFERENCE_VLLM_URL: {url!r} is not a URL; write it like http://vllm-0.vllm:8000")
+        return self
+
+    @property
+    def vllm_urls(self) -> tuple[str, ...]:
+        """The servers of the fleet; none where the engine is our own."""
+        return tuple(dict.fromkeys(url.rstrip("/") for url in (self.vllm_url or "").split()))
+
     @property
     def base_folder(self) -> Path:
         return base_folder(self.base_model, self.models_dir)
@@ -100,6 +117,11 @@ class Settings(ServiceSettings):
             "host": self.speech_host_voice,
             "guest": self.speech_guest_voice,
         }
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether an engine of ours is vLLM's build for CPUs."""
+        return self.engine_environment.get("VLLM_TARGET_DEVICE") == "cpu"
 
     def speech_environment(self) -> dict[str, Any]:
         """Variables of the process that speaks: none of vLLM's."""

@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from shared.client import ServiceClient
-from shared.errors import DiaryError, JobCancelledError, NotFoundError, RemoteJobError, ServiceUnavailableError
+from shared.errors import (
+    DiaryError,
+    JobCancelledError,
+    NotFoundError,
+    QuotaError,
+    RemoteJobError,
+    ServiceUnavailableError,
+)
 from shared.jobs import JobContext
 from shared.schemas import Job
 
@@ -22,6 +29,8 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=BaseModel)
 
 CANCEL_PATIENCE_S = 60.0
+ROOM_S = 5.0  # between two tries to queue more where a quota is used up
+ROOM_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Crew(Protocol):
     def ask_each(
         self, job: JobContext, step: str, service: str, path: str, requests: Sequence[BaseModel], result_type: type[R]
     ) -> list[R]:
-        """The same for many pieces at once: all are queued, then awaited in order."""
+        """The same for many pieces at once: all are queued, as far as a quota allows, then awaited in order."""
         ...
 
     def try_each(
@@ -105,41 +114,93 @@ def remote_job_id(job_id: str, step: str, number: int = 0) -> str:
 def _follow(
     job: JobContext, step: str, client: ServiceClient, path: str, requests: Sequence[BaseModel]
 ) -> list[dict[str, Any]]:
-    queued: list[Job] = []
+    batch = _Batch(job, step, client, path, requests)
     try:
-        for number, request in enumerate(requests):
-            queued.append(client.submit(path, request, idempotency_key=remote_job_id(job.id, step, number)))
-        return [
-            client.result(client.wait(remote, partial(_relay, job, step, number, len(queued))))
-            for number, remote in enumerate(queued)
-        ]
-    except (JobCancelledError, RemoteJobError):
-        _cancel_all(client, queued)
+        return [client.result(batch.ended(number)) for number in range(len(requests))]
+    except (JobCancelledError, RemoteJobError, NotFoundError):
+        _cancel_all(client, list(batch.queued.values()))
         raise
 
 
 def _follow_whatever_fails(
     job: JobContext, step: str, client: ServiceClient, path: str, requests: Sequence[BaseModel]
 ) -> list[dict[str, Any]]:
-    """All are queued, then awaited in order; what is refused or fails is told in its place."""
-    queued: dict[int, Job] = {}
-    told: dict[int, dict[str, Any]] = {}
+    """What is refused or fails is told in its place."""
+    batch = _Batch(job, step, client, path, requests, one_by_one=True)
+    told: list[dict[str, Any]] = []
     try:
-        for number, request in enumerate(requests):
+        for number in range(len(requests)):
             try:
-                queued[number] = client.submit(path, request, idempotency_key=remote_job_id(job.id, step, number))
+                told.append({"result": client.result(batch.ended(number))})
             except (RemoteJobError, NotFoundError) as error:
-                told[number] = {"problem": str(error)}
-        for number, remote in queued.items():
-            ended = client.wait(remote, partial(_relay, job, step, number, len(requests)))
-            try:
-                told[number] = {"result": client.result(ended)}
-            except RemoteJobError as error:
-                told[number] = {"problem": str(error)}
+                told.append({"problem": str(error)})
     except JobCancelledError:
-        _cancel_all(client, list(queued.values()))
+        _cancel_all(client, list(batch.queued.values()))
         raise
-    return [told[number] for number in range(len(requests))]
+    return told
+
+
+@dataclass
+class _Batch:
+    """The pieces of a step in a service: all are queued, then awaited in order.
+
+    Where a quota allows only so many of a show at once, more are queued as others end, be they ours or not.
+
+    one_by_one   a piece that is refused is told when its turn comes; else it is raised at once
+    """
+
+    job: JobContext
+    step: str
+    client: ServiceClient
+    path: str
+    requests: Sequence[BaseModel]
+    one_by_one: bool = False
+    queued: dict[int, Job] = field(default_factory=dict)
+    refused: dict[int, DiaryError] = field(default_factory=dict)
+    full: QuotaError | None = None
+    asked_at: float = 0.0
+
+    def ended(self, number: int) -> Job:
+        """Wait for the end of a piece.
+
+        raises   RemoteJobError or NotFoundError if the service has refused it; JobCancelledError
+        """
+        self._queue_more()
+        while number not in self.queued and number not in self.refused:
+            self._wait_for_room()
+        if number in self.refused:
+            raise self.refused[number]
+        self.queued[number] = self.client.wait(self.queued[number], partial(self._follow, number))
+        return self.queued[number]
+
+    def _queue_more(self) -> None:
+        """Queue what is not queued yet, up to the first piece for which there is no room."""
+        self.full, self.asked_at = None, time.monotonic()
+        for number in range(len(self.queued) + len(self.refused), len(self.requests)):
+            key = remote_job_id(self.job.id, self.step, number)
+            try:
+                self.queued[number] = self.client.submit(self.path, self.requests[number], idempotency_key=key)
+            except QuotaError as error:
+                self.full = error
+                return
+            except (RemoteJobError, NotFoundError) as error:
+                if not self.one_by_one:
+                    raise
+                self.refused[number] = error
+
+    def _wait_for_room(self) -> None:
+        """None of ours is under way, so the show's jobs there are others'."""
+        self.job.check()
+        self.job.progress("waiting", note=str(self.full))
+        time.sleep(ROOM_POLL_S)
+        if time.monotonic() - self.asked_at >= ROOM_S:
+            self._queue_more()
+
+    def _follow(self, number: int, remote: Job) -> None:
+        _relay(self.job, self.step, number, len(self.requests), remote)
+        if self.full is not None and time.monotonic() - self.asked_at >= ROOM_S:
+            with suppress(ServiceUnavailableError):  # whoever waits for the job finds it away too, and is patient
+                self._queue_more()
 
 
 def _relay(job: JobContext, step: str, number: int, count: int, remote: Job) -> None:

@@ -43,7 +43,7 @@ from shared import working_copy
 from shared.engines import PipeEngine, Reporter, Watch, serve
 from shared.errors import BadAudioError, BadInputError, EngineRefusedError
 from shared.lease import Lease
-from shared.models import COMMUNITY, HUB_PAGES
+from shared.models import COMMUNITY, HUB_PAGES, gpu_wanted
 from shared.schemas import Word
 from shared.shelf import Shelf
 from shared.working_copy import RATE_HZ
@@ -78,6 +78,7 @@ class SpeechEngine:
             log_file=settings.log_dir / "transcription-engine.log",
             environment=settings.child_environment(),
             idle_s=settings.engine_idle_s,
+            gpus=1 if gpu_wanted(settings.device) else 0,
         )
         return cls(process, options_of(settings), shelf)
 

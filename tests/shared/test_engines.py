@@ -15,6 +15,7 @@ import pytest
 
 from shared.engines import PipeEngine, ServerEngine
 from shared.errors import BadInputError, EngineFailedError, JobCancelledError
+from shared.gpu_time import charged_to
 from shared.lease import Lease
 from tests.fakes import FakeJob
 
@@ -170,3 +171,23 @@ def _until(condition, timeout_s: float) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_the_time_of_an_engine_on_a_gpu_is_charged_to_the_job_it_works_for(tmp_path: Path, job: FakeJob):
+    charged: dict[str, float] = {"gpu": 0.0, "cpu": 0.0}
+
+    def call(name: str, gpus: int) -> float:
+        engine = PipeEngine(name, FAR_SIDE, lease=None, log_file=tmp_path / "toy.log", gpus=gpus)
+        began = time.monotonic()
+        try:
+            with charged_to(lambda seconds: charged.update({name: charged[name] + seconds})):
+                engine.call("count", {"to": 3}, job)
+        finally:
+            took = time.monotonic() - began
+            engine.stop()
+        return took
+
+    took = call("gpu", gpus=1)
+    call("cpu", gpus=0)
+
+    assert 0 < charged["gpu"] <= took and charged["cpu"] == 0

@@ -6,13 +6,19 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from dbos import DBOS
 from pydantic import BaseModel, SecretStr
 
-from shared.errors import BadInputError, ConflictError, EngineFailedError, NotFoundError
+from shared import gpu_time
+from shared.database import database_url
+from shared.errors import BadInputError, ConflictError, EngineFailedError, NotFoundError, QuotaError
 from shared.jobs import Jobs
+from shared.progress import ProgressBoard
 from shared.schemas import Job, JobState
 from shared.settings import ServiceSettings
 
@@ -35,13 +41,14 @@ def make_jobs(request: pytest.FixtureRequest, tmp_path) -> Iterator[MakeJobs]:
     url = own_database(request.getfixturevalue("postgres_url")) if request.param == "postgres" else None
     made: list[Jobs] = []
 
-    def make(run, worker: str = "1", silent_after_s: float = 60.0) -> Jobs:
+    def make(run, worker: str = "1", silent_after_s: float = 60.0, **more: Any) -> Jobs:
         settings = ServiceSettings(
             state_dir=tmp_path / "state",
             work_dir=tmp_path / "work",
             database_url=SecretStr(url) if url else None,
             worker=worker,
             silent_after_s=silent_after_s,
+            **more,
         )
         jobs = Jobs("inference", settings)
         jobs.handle("write", Order, run)
@@ -208,3 +215,138 @@ def test_the_jobs_of_a_silent_worker_go_to_another(make_jobs: MakeJobs):
     other = make_jobs(lambda order, job: Done(words=7), worker="other", silent_after_s=1.0)
 
     assert wait(other, job).result == {"words": 7}
+
+
+# ---- fair order between shows ----------------------------------------------------------------------------------------
+
+
+def test_five_hundred_queued_jobs_of_a_show_delay_anothers_first_by_one(make_jobs: MakeJobs):
+    order_of_work: list[str] = []
+    all_queued = threading.Event()
+
+    def run(order: Order, job) -> Done:
+        assert all_queued.wait(120)
+        order_of_work.append(order.show)
+        return Done(words=1)
+
+    jobs = make_jobs(run)
+    for _ in range(500):
+        submit(jobs, Order(show="long"))
+    first, second = (submit(jobs, Order(show="short")) for _ in range(2))
+    all_queued.set()
+    wait(jobs, second)
+
+    assert wait(jobs, first).state is JobState.DONE
+    assert order_of_work.index("short") <= 2, "one runs, and one more may go before"
+    assert order_of_work[: order_of_work.index("short") + 3].count("short") >= 2
+
+
+def test_threads_that_submit_at_once_queue_each_job_in_a_round_of_its_own(make_jobs: MakeJobs):
+    hold = threading.Event()
+    jobs = make_jobs(lambda order, job: Done(words=int(hold.wait(60))))
+    running = submit(jobs, Order(show="other"))
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: submit(jobs, Order(show="lamplight")), range(24)))
+
+    tags = sorted(tag for job, tag in tags_of(jobs).items() if job != running.id)
+    hold.set()
+    assert tags == list(range(tags[0], tags[0] + len(made)))
+
+
+def test_one_worker_at_a_time_submits_to_a_queue(make_jobs: MakeJobs):
+    ours = make_jobs(lambda order, job: Done(words=1))
+    theirs = ProgressBoard(database_url("inference", ours.settings))  # as another process has it
+    theirs.open()
+    entered = threading.Event()
+
+    def enter() -> None:
+        with theirs.one_at_a_time("inference-jobs"):
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    with ours.board.one_at_a_time("inference-jobs") as connection:
+        other.start()
+        several_processes = connection.dialect.name == "postgresql"
+        waited = not entered.wait(0.5)
+    other.join(10)
+    theirs.close()
+
+    assert entered.is_set() and waited == several_processes
+
+
+def test_a_job_that_is_queued_again_keeps_its_place(make_jobs: MakeJobs):
+    started = threading.Event()
+
+    def hangs(order: Order, job) -> Done:
+        started.set()
+        while True:
+            job.check()
+            time.sleep(0.02)
+
+    lost = make_jobs(hangs, worker="lost")
+    made = [submit(lost) for _ in range(3)]
+    assert started.wait(10)
+    before = tags_of(lost)
+    lost.stop()
+
+    other = make_jobs(lambda order, job: Done(words=7), worker="other", silent_after_s=1.0)
+    for job in made:
+        wait(other, job)
+
+    assert tags_of(other) == before and len({*before.values()}) == 3
+
+
+def tags_of(jobs: Jobs) -> dict[str, int]:
+    """The tag of each job, by its id."""
+    found = DBOS.list_workflows(queue_name=f"{jobs.service}-jobs", load_input=False)
+    return {one.workflow_id: one.priority for one in found if one.priority is not None}
+
+
+# ---- quotas of a show ------------------------------------------------------------------------------------------------
+
+
+def test_a_show_with_all_its_jobs_is_refused_others_are_not_and_a_repeat_never_is(make_jobs: MakeJobs):
+    go = threading.Event()
+    jobs = make_jobs(lambda order, job: Done(words=int(go.wait(60))), show_jobs=2)
+    first, _ = submit(jobs, key="order-0001"), submit(jobs)
+
+    with pytest.raises(QuotaError, match=r"unfinished jobs in inference.*\(2\).*cancel one.*raise INFERENCE_SHOW_JOBS"):
+        submit(jobs)
+    assert submit(jobs, key="order-0001").id == first.id
+    assert submit(jobs, Order(show="other")).state is not JobState.FAILED
+    follows = jobs.submit("write", Order(), actor="ann", trace_id="a" * 32, within_quota=False)
+    go.set()
+    wait(jobs, follows)
+
+    assert wait(jobs, submit(jobs)).state is JobState.DONE
+
+
+def test_gpu_hours_are_kept_over_a_restart_and_limit_a_show(make_jobs: MakeJobs):
+    def run(order: Order, job) -> Done:
+        gpu_time.spend(1800.0)
+        return Done(words=1)
+
+    first = make_jobs(run, show_gpu_hours=1.0)
+    wait(first, submit(first))
+    first.stop()
+    second = make_jobs(run, show_gpu_hours=1.0)
+    wait(second, submit(second))
+
+    with pytest.raises(QuotaError, match=r"1 GPU hours a day.*until \d{4}-.* UTC.*INFERENCE_SHOW_GPU_HOURS"):
+        submit(second)
+    assert wait(second, submit(second, Order(show="other"))).state is JobState.DONE
+
+
+def test_gpu_seconds_are_counted_by_show(make_jobs: MakeJobs):
+    def run(order: Order, job) -> Done:
+        gpu_time.spend(float(order.words))
+        return Done(words=1)
+
+    jobs = make_jobs(run)
+    for show, seconds in (("lamplight", 3), ("lamplight", 4), ("other", 5)):
+        wait(jobs, submit(jobs, Order(show=show, words=seconds)))
+
+    told = jobs.metrics.render().decode()
+    assert 'diary_gpu_seconds_total{show="lamplight"} 7.0' in told
+    assert 'diary_gpu_seconds_total{show="other"} 5.0' in told

@@ -19,6 +19,7 @@ from shared.tokens import Role, TokenBook, new_token
 from tests.fakes import AwayStore, MemoryStore, TwoWinnersStore
 
 TRACE = "ab" * 16
+SLOW_WORDS = 999  # never said to their end
 
 
 class Order(BaseModel):
@@ -34,15 +35,21 @@ class Done(BaseModel):
 def write(order: Order, *, job) -> Done:
     if order.words == 13:
         raise BadAudioError("this recording is silent; choose another file")
+    while order.words == SLOW_WORDS:
+        job.check()
+        time.sleep(0.02)
     job.progress("writing", order.words, order.words, "words", figures={"tokens_per_s": 7.5})
     return Done(words=order.words, trace_id=job.trace_id)
 
 
 def client_of(
-    tmp_path: Path, store: MemoryStore, **tokens: tuple[Role, str | None]
+    tmp_path: Path, store: MemoryStore, show_jobs: int = 0, **tokens: tuple[Role, str | None]
 ) -> tuple[TestClient, dict[str, dict]]:
     settings = ServiceSettings(
-        state_dir=tmp_path / "state", work_dir=tmp_path / "work", tokens_file=tmp_path / "tokens.json"
+        state_dir=tmp_path / "state",
+        work_dir=tmp_path / "work",
+        tokens_file=tmp_path / "tokens.json",
+        show_jobs=show_jobs,
     )
     book, headers = TokenBook(settings.tokens_file), {}
     for name, (role, show) in tokens.items():
@@ -402,3 +409,18 @@ def test_the_log_of_a_trace_is_for_admins_of_every_show(door, caplog: pytest.Log
         assert client.get(f"/v1/logs?trace_id={TRACE}", headers=tokens[who]).status_code == status
     assert client.get("/v1/logs?trace_id=all", headers=tokens["ann"]).status_code == 422
     assert client.get(f"/v1/logs?trace_id={'0' * 32}", headers=tokens["ann"]).json() == []
+
+
+def test_an_order_beyond_the_quota_of_its_show_is_refused_with_what_helps(tmp_path: Path):
+    client, tokens = client_of(tmp_path, MemoryStore(), show_jobs=1, ed=("editor", None))
+    slow = {"words": SLOW_WORDS}
+    with client:
+        _until(lambda: client.get("/health/ready").status_code == 200)
+        first = client.post("/v1/episodes", json=slow, headers={**tokens["ed"], "Idempotency-Key": "order-0001"})
+        refused = client.post("/v1/episodes", json={"words": 2}, headers=tokens["ed"])
+        again = client.post("/v1/episodes", json=slow, headers={**tokens["ed"], "Idempotency-Key": "order-0001"})
+        other = client.post("/v1/episodes", json={"show": "otherland"}, headers=tokens["ed"])
+
+    assert (first.status_code, refused.status_code, again.status_code, other.status_code) == (202, 429, 202, 202)
+    assert refused.headers["retry-after"] == "5" and refused.json()["title"] == "Quota"
+    assert "TOY_SHOW_JOBS" in refused.json()["detail"]
