@@ -1,6 +1,6 @@
 """Every fake of the tests, named so.
 
-In the process of a test    stores, jobs, a crew, scripted engines, yt-dlp's errors, a web site
+In the process of a test    stores, jobs, a crew, scripted engines, yt-dlp's errors, a web site, a Kubernetes cluster
 As a program                `python -m tests.fakes NAME`, what an engine command may be set to:
 
     ingest, transcription, trainer    scripted engines that speak the pipe protocol, for tests with a whole stack
@@ -21,6 +21,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
@@ -256,6 +258,7 @@ class FakeJob:
         self.work_dir = work_dir
         self.events: list[tuple[str, float, float | None, str]] = []
         self.figures: list[tuple[str, dict[str, float]]] = []
+        self.notes: list[str] = []
         self.steps: dict[str, Any] = {}
         self.at_work: set[str] = set()
         self._cancelled = False
@@ -281,6 +284,7 @@ class FakeJob:
     ) -> None:
         self.events.append((stage, done, total, unit))
         self.figures.append((stage, dict(figures or {})))
+        self.notes.append(note)
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         if name not in self.steps:
@@ -1138,6 +1142,346 @@ class FakeHubDoor(BaseHTTPRequestHandler):
         pass
 
 
+# ---- a Kubernetes cluster with one node ------------------------------------------------------------------------------
+
+KUBERNETES_SHAPES = Path(__file__).parent / "fixtures" / "kubernetes"
+
+
+def kubernetes_shape(name: str) -> Any:
+    """What the Kubernetes API answers, as its documentation and its sources have it."""
+    return json.loads((KUBERNETES_SHAPES / f"{name}.json").read_text())
+
+
+class FakePod:
+    """A pod of FakeCluster: a process on this machine, and the state that Kubernetes would show of it."""
+
+    def __init__(self, job: dict[str, Any], number: int, folder: Path) -> None:
+        meta, template = job["metadata"], job["spec"]["template"]
+        self.name = f"{meta['name']}-{number:05d}"
+        self.job_uid = meta["uid"]
+        self.folder = folder / self.name
+        self.statuses = kubernetes_shape("pod-statuses")
+        self.lines: list[tuple[float, str]] = []
+        self.process: subprocess.Popen[bytes] | None = None
+        self.killed_as = ""
+        self.gone = False
+        labels = {
+            **template["metadata"]["labels"],
+            "batch.kubernetes.io/controller-uid": meta["uid"],
+            "batch.kubernetes.io/job-name": meta["name"],
+            "controller-uid": meta["uid"],
+            "job-name": meta["name"],
+        }
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"], "controller": True}
+        self.body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": self.name,
+                "namespace": meta["namespace"],
+                "uid": f"00000000-0000-4000-8000-{number:012d}",
+                "creationTimestamp": _kubernetes_time(),
+                "labels": labels,
+                "annotations": template["metadata"].get("annotations", {}),
+                "ownerReferences": [{**owner, "blockOwnerDeletion": True}],
+                "finalizers": ["batch.kubernetes.io/job-tracking"],
+            },
+            "spec": template["spec"],
+            "status": self.statuses["unschedulable"],
+        }
+
+    @property
+    def container(self) -> dict[str, Any]:
+        return self.body["spec"]["containers"][0]
+
+    @property
+    def disrupted(self) -> bool:
+        return any(one["type"] == "DisruptionTarget" for one in self.body["status"].get("conditions", ()))
+
+    def run(self, environment: Mapping[str, str]) -> None:
+        """Start the container's command, with files and variables of its own."""
+        self.folder.mkdir(parents=True)
+        own = {variable["name"]: variable["value"] for variable in self.container["env"]}
+        places = {"TRAINER_WORK_DIR": "work", "TRAINER_LOG_DIR": "logs", "TRAINER_TERMINATION_LOG": "last-words"}
+        paths = {name: str(self.folder / place) for name, place in places.items()}
+        program, *arguments = self.container["command"]
+        assert program == "python"
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **paths, **environment, **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.body["spec"] = {**self.body["spec"], "nodeName": "node-1"}
+        self.body["status"] = self.statuses["running"]
+
+    def wait(self) -> int:
+        """Keep what it writes, each line with its time; its exit code as a shell would say it."""
+        assert self.process is not None
+        streams = (self.process.stdout, self.process.stderr)
+        readers = [threading.Thread(target=self._keep, args=(stream,), daemon=True) for stream in streams]
+        for reader in readers:
+            reader.start()
+        code = self.process.wait()
+        for reader in readers:
+            reader.join()
+        return code if code >= 0 else 128 - code
+
+    def _keep(self, stream: BinaryIO) -> None:
+        for line in stream:
+            self.lines.append((time.time(), line.decode(errors="replace").rstrip("\n")))
+
+    def end(self, code: int) -> None:
+        words = self.folder / "last-words"
+        conditions = [one for one in self.body["status"]["conditions"] if one["type"] == "DisruptionTarget"]
+        status = json.loads(json.dumps(self.statuses["ended"]))
+        state = status["containerStatuses"][0]["state"]["terminated"]
+        state |= {"exitCode": code, "reason": self.killed_as or ("Error" if code else "Completed")}
+        if words.exists():
+            state["message"] = words.read_text()[:4096]
+        status["phase"] = "Failed" if code else "Succeeded"
+        status["conditions"] += conditions
+        self.body["status"] = status
+
+    def disrupt(self) -> None:
+        self.body["status"]["conditions"].append(kubernetes_shape("disruption"))
+        self.body["metadata"]["deletionTimestamp"] = _kubernetes_time()
+
+    def signal(self, number: int) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def log(self, query: Mapping[str, str]) -> str:
+        since = time.time() - float(query.get("sinceSeconds", "1e12"))
+        lines = [f"{_kubernetes_time(at)} {line}\n" for at, line in sorted(self.lines) if at >= since]
+        return "".join(lines[-int(query.get("tailLines", "1000000")) :])
+
+
+class FakeCluster(ThreadingHTTPServer):
+    """The part of the Kubernetes API that training uses, and what lies behind it: each pod is a process here.
+
+    environment   of all pods, besides their own variables
+    shows         what pods show until `go` is set, by its name in pod-statuses.json; then they run
+    refuse        "METHOD kind" -> status code of the answer, such as {"POST jobs": 403}
+    broken_logs   so many of the next answers with a log break off in the middle
+    jobs, pods    what there is now; `made` and `deleted` are the names of all Jobs that were
+    sent          what was asked, as "METHOD path"
+    """
+
+    daemon_threads = True
+    namespace = "diary"
+    token = "fake-service-account"
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(("127.0.0.1", 0), FakeClusterDoor)
+        self.folder, self.environment = folder, dict(environment)
+        self.shows = ""
+        self.go = threading.Event()
+        self.refuse: dict[str, int] = {}
+        self.broken_logs = 0
+        self.template: dict[str, Any] | None = kubernetes_shape("pod-template")
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.pods: dict[str, FakePod] = {}
+        self.made: list[dict[str, Any]] = []
+        self.deleted: list[str] = []
+        self.sent: list[str] = []
+        self._statuses = kubernetes_shape("job-statuses")
+        self._guard = threading.RLock()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """How to reach it, as kubectl and its like read it."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "fake",
+            "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
+            "users": [{"name": "trainer", "user": {"token": self.token}}],
+            "contexts": [
+                {"name": "fake", "context": {"cluster": "fake", "user": "trainer", "namespace": self.namespace}}
+            ],
+        }
+
+    def stop(self) -> None:
+        self.shutdown()
+        for pod in list(self.pods.values()):
+            pod.signal(signal.SIGKILL)
+
+    # ---- what happens to pods ----
+
+    def running(self) -> FakePod:
+        """The pod whose process runs now."""
+        return next(pod for pod in self.pods.values() if pod.process is not None and pod.process.poll() is None)
+
+    def kill_for_memory(self) -> None:
+        pod = self.running()
+        pod.killed_as = "OOMKilled"
+        pod.signal(signal.SIGKILL)
+
+    def evict(self, number: int = signal.SIGTERM) -> None:
+        """Take the pod away: asked to end, as a drain does, or at once, as a node that is lost."""
+        pod = self.running()
+        pod.disrupt()
+        pod.signal(number)
+
+    # ---- the API ----
+
+    def create_job(self, body: dict[str, Any]) -> dict[str, Any]:
+        with self._guard:
+            number = len(self.made) + 1
+            meta = {
+                **body["metadata"],
+                "namespace": self.namespace,
+                "uid": f"00000000-0000-4000-9000-{number:012d}",
+                "generation": 1,
+                "resourceVersion": str(1000 + number),
+                "creationTimestamp": _kubernetes_time(),
+            }
+            job = {**body, "metadata": meta, "status": self._statuses["active"]}
+            self.made.append(body)
+            self.jobs[meta["name"]] = job
+            self._add_pod(job)
+            return job
+
+    def delete_job(self, name: str) -> None:
+        with self._guard:
+            job = self.jobs.pop(name)
+            self.deleted.append(name)
+            for pod in [pod for pod in self.pods.values() if pod.job_uid == job["metadata"]["uid"]]:
+                pod.signal(signal.SIGTERM)
+
+    # ---- the Job controller and the node ----
+
+    def _add_pod(self, job: dict[str, Any]) -> None:
+        pod = FakePod(job, len(self.pods) + 1, self.folder)
+        self.pods[pod.name] = pod
+        threading.Thread(target=self._live, args=(job, pod), daemon=True).start()
+
+    def _live(self, job: dict[str, Any], pod: FakePod) -> None:
+        if self.shows:
+            pod.body["status"] = pod.statuses[self.shows]
+            self.go.wait(60)
+        pod.run(self.environment)
+        code = pod.wait()
+        with self._guard:
+            pod.end(code)
+            pod.gone = pod.disrupted  # whoever evicts a pod deletes it
+            if self.jobs.get(job["metadata"]["name"]) is job:
+                self._settle(job, pod, code)
+
+    def _settle(self, job: dict[str, Any], pod: FakePod, code: int) -> None:
+        policy = job["spec"]["podFailurePolicy"]["rules"]
+        if code == 0:
+            job["status"] = self._statuses["complete"]
+        elif pod.disrupted and policy[0]["action"] == "Ignore":
+            self._add_pod(job)
+        elif code in policy[1]["onExitCodes"]["values"]:
+            job["status"] = self._statuses["failed by policy"]
+        elif job["status"].get("failed", 0) >= job["spec"]["backoffLimit"]:
+            job["status"] = self._statuses["failed too often"]
+        else:
+            job["status"] = {**job["status"], "failed": job["status"].get("failed", 0) + 1}
+            self._add_pod(job)
+
+
+class FakeClusterDoor(BaseHTTPRequestHandler):
+    server: FakeCluster
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer_to("GET")
+
+    def do_POST(self) -> None:
+        self._answer_to("POST")
+
+    def do_DELETE(self) -> None:
+        self._answer_to("DELETE")
+
+    def _answer_to(self, method: str) -> None:
+        url = urlsplit(self.path)
+        query = dict(parse_qsl(url.query))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
+        self.server.sent.append(f"{method} {url.path}")
+        kind, *names = url.path.partition(f"/namespaces/{self.server.namespace}/")[2].split("/")
+        name = names[0] if names else ""
+        what = "/".join([kind, *names[1:]])
+        if self.headers["Authorization"] != f"Bearer {self.server.token}":
+            return self._refuse(401)
+        if code := self.server.refuse.get(f"{method} {what}"):
+            return self._refuse(code)
+        if (method, what) == ("GET", "podtemplates"):
+            found = self.server.template
+            return self._send(200, found) if found and found["metadata"]["name"] == name else self._refuse(404)
+        if (method, what) == ("POST", "jobs"):
+            known = body["metadata"]["name"] in self.server.jobs
+            return self._refuse(409) if known else self._send(201, self.server.create_job(body))
+        if what == "jobs" and name not in self.server.jobs:
+            return self._refuse(404)
+        if (method, what) == ("GET", "jobs"):
+            return self._send(200, self.server.jobs[name])
+        if (method, what) == ("DELETE", "jobs"):
+            assert query["propagationPolicy"] == "Background"
+            self.server.delete_job(name)
+            return self._send(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+        if (method, what) == ("GET", "pods"):
+            return self._send_pods(query["labelSelector"])
+        if (method, what) == ("GET", "pods/log"):
+            return self._send_log(name, query)
+        raise AssertionError(f"nobody should ask for {method} {self.path}")
+
+    def _send_pods(self, selector: str) -> None:
+        label, _, value = selector.partition("=")
+        there = [pod.body for pod in self.server.pods.values() if not pod.gone]
+        pods = [body for body in there if body["metadata"]["labels"].get(label) == value]
+        listed = {"apiVersion": "v1", "kind": "PodList", "metadata": {"resourceVersion": "2000"}, "items": pods}
+        self._send(200, listed)
+
+    def _send_log(self, name: str, query: dict[str, str]) -> None:
+        pod = self.server.pods.get(name)
+        if pod is None or pod.gone:
+            return self._refuse(404)
+        if pod.process is None:
+            return self._refuse(400)
+        assert query["container"] == pod.container["name"]
+        text = pod.log(query).encode()
+        broken = self.server.broken_logs > 0 and len(text) > 1
+        self.server.broken_logs -= broken
+        with suppress(ConnectionError):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text[: len(text) // 2] if broken else text)
+        self.close_connection = broken
+
+    def _refuse(self, code: int) -> None:
+        self._send(code, kubernetes_shape("refusals")[str(code)])
+
+    def _send(self, code: int, answer: Any) -> None:
+        body = json.dumps(answer).encode()
+        with suppress(ConnectionError):  # who asked was killed
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def _kubernetes_time(at: float | None = None) -> str:
+    """Whole seconds for objects, nanoseconds for a time of a log."""
+    if at is None:
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}.{int(at % 1 * 1e9):09d}Z"
+
+
 # ---- far sides of a whole stack: `python -m tests.fakes ingest|transcription|trainer` --------------------------------
 #
 # They speak the pipe protocol of the real ones and take FAKE_STEP_S seconds per piece of work, so that a test can kill
@@ -1450,9 +1794,10 @@ class FakeVllmDoor(BaseHTTPRequestHandler):
         voice = "base" if os.environ.get("FAKE_VLLM_LORA_IS_BASE") else model
         if body["max_tokens"] > 1:
             self._take_time()
+        prompts = prompt if isinstance(prompt[0], list) else [prompt]
         choices = [
-            _vllm_choice(random.Random(f"{voice}/{body.get('seed')}/{n}/{prompt}"), body)
-            for n in range(body.get("n", 1))
+            {"index": index} | _vllm_choice(random.Random(f"{voice}/{body.get('seed')}/{n}/{one}"), body)
+            for index, (one, n) in enumerate((one, n) for one in prompts for n in range(body.get("n", 1)))
         ]
         if "structured_outputs" in body:
             items = body["structured_outputs"]["json"]["properties"]["items"]["minItems"]

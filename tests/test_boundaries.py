@@ -55,6 +55,8 @@ def test_a_file_imports_only_what_its_room_may(path: Path):
             assert place == ("shared", "jobs.py"), f"{path} imports the workflow library"
         if parts[0] == "minio":
             assert place == ("shared", "store.py"), f"{path} imports the S3 client"
+        if parts[0] == "lightkube":
+            assert place == ("services", "trainer", "cluster.py"), f"{path} imports the Kubernetes client"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.trainer import job
+from services.trainer.cluster import Cluster, pod_device, train_in_a_pod
 from services.trainer.engine import TrainingEngine, packaged
 from services.trainer.settings import Settings
 from shared import preflight
@@ -21,15 +22,23 @@ from shared.store import Store
 
 
 def create_app(
-    store: Store, engine: TrainingEngine, settings: Settings, shelf: Shelf | None = None, checks: Checks = list
+    store: Store,
+    engine: TrainingEngine,
+    settings: Settings,
+    shelf: Shelf | None = None,
+    checks: Checks = list,
+    cluster: Cluster | None = None,
 ) -> FastAPI:
+    """The trainer; with a cluster, trainings run in pods of their own."""
+    here = partial(job.train, store=store, engine=engine)
+    train = here if cluster is None else partial(train_in_a_pod, store=store, engine=engine, cluster=cluster)
     routes = [
         JobRoute("/v1/datasets", "dataset", DatasetRequest, partial(job.build, store=store, engine=engine)),
         JobRoute(
             "/v1/adapters",
             "train",
             TrainRequest,
-            partial(job.train, store=store, engine=engine),
+            train,
             settle=partial(job.with_settings, store=store),
         ),
     ]
@@ -49,8 +58,10 @@ def main() -> FastAPI:
     """Wire the real store, TRL and peft."""
     settings = Settings()
     shelf = open_shelf(settings)
-    engine = TrainingEngine.from_settings(settings, open_lease("trainer", settings), shelf)
-    return create_app(open_store(), engine, settings, shelf, partial(look, settings))
+    cluster = Cluster.from_environment(settings.pod_template) if settings.pod_template else None
+    elsewhere = pod_device(settings) if cluster else None
+    engine = TrainingEngine.from_settings(settings, open_lease("trainer", settings), shelf, elsewhere)
+    return create_app(open_store(), engine, settings, shelf, partial(look, settings), cluster)
 
 
 def open_shelf(settings: Settings) -> Shelf:
@@ -59,11 +70,11 @@ def open_shelf(settings: Settings) -> Shelf:
 
 
 def look(settings: Settings) -> list[Finding]:
-    """What training needs of its machine."""
+    """What training needs of its machine, where it is this one."""
     model = parse_model(settings.base_model)
     models = [model] if model else []
     return [
-        *preflight.gpu("trainer", settings.device),
+        *([] if settings.pod_template else preflight.gpu("trainer", settings.device)),
         *preflight.volumes("trainer", settings, models),
         *preflight.hub_models(models),
     ]

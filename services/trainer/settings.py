@@ -43,7 +43,29 @@ class Settings(ServiceSettings):
         description="seconds that a stop waits for a running training's checkpoint, less than the 2 minutes of the "
         "containers; 0: stop at once",
     )
+    pod_template: str = Field(
+        default="",
+        description="PodTemplate in the trainer's namespace of Kubernetes: each training runs in a pod of it; empty: "
+        "training runs in this service",
+    )
+    pod_gpus: int = Field(default=1, ge=0, description="GPUs of a pod of that template; 0: it trains on its CPU")
+    pod_gpu_memory_gb: float = Field(
+        default=24.0, gt=0, description="GB (10^9 bytes) of each of its GPUs; of the whole pod where it has none"
+    )
 
     @property
     def base_folder(self) -> Path:
         return base_folder(self.base_model, self.models_dir)
+
+    @property
+    def engine_log(self) -> Path:
+        return self.log_dir / "trainer-engine.log"
+
+
+class PodSettings(Settings):
+    """What the program of a training pod (services/trainer/pod.py) is told besides."""
+
+    order: str = Field(description="what to train, a PodOrder as JSON; the trainer sets it")
+    termination_log: Path = Field(
+        default=Path("/dev/termination-log"), description="file that Kubernetes reads when the pod's program has ended"
+    )
