@@ -4,8 +4,8 @@ include services/environments.mk
 .DEFAULT_GOAL := help
 
 .PHONY: help install install-demo lock format check vendor test test-slow test-compose test-compose-light demo up down clean \
-	doctor env pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer \
-	bench-inference bench-pages bench-review showcase
+	doctor env s3-policies pull models images push update-ytdlp bench-ingest bench-repeats bench-transcription bench-trainer \
+	bench-inference bench-pages bench-review bench-workers showcase
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -58,6 +58,9 @@ bench-pages: .venvs/dev/.installed ## how long each page of a show with 500 reco
 bench-review: .venvs/dev/.installed ## after `make demo`: its doubtful turns put right by keyboard, in a browser
 	.venvs/dev/bin/python -m tests.bench_review
 
+bench-workers: .venvs/dev/.installed ## what three workers of transcription do beside one, on a stub engine: minutes
+	.venvs/dev/bin/python -m tests.bench_workers
+
 showcase: .venvs/studio/.installed ## 10,000 words with an invented guest, by the stack that DIARY_URL names: for a GPU host
 	.venvs/studio/bin/python -m examples.showcase
 
@@ -66,6 +69,9 @@ doctor: ## what this machine has and lacks for containers, before anything is do
 
 env: ## what `docker compose up` needs: .env to edit, and random secrets in secrets/ (HF_TOKEN=... goes there too)
 	@$(PYTHON) -m services.studio.env
+
+s3-policies: ## a key of the object store for each service, in secrets/, and what it may do with it, in dist/s3/
+	@$(PYTHON) -m services.studio.policies $(and $(S3_BUCKET),--bucket $(S3_BUCKET))
 
 pull: ## fetch the images of others; ours too, where IMAGE_PREFIX names your registry
 	docker compose pull --ignore-buildable
@@ -83,8 +89,9 @@ images: .venvs/dev/.installed ## build all images (IMAGE_PREFIX=... VERSION=...)
 		SYFT_CHECK_FOR_APP_UPDATE=false .venvs/dev/bin/syft scan --quiet docker:$$image --output cyclonedx-json=dist/$$name.cdx.json; \
 	done
 
-push: ## send our images to the registry that IMAGE_PREFIX names
+push: ## send our images to the registry that IMAGE_PREFIX names, and write their digests to k8s/images
 	docker compose push $(SERVICES)
+	@$(PYTHON) -m services.studio.image_digests $$(docker compose config --images $(SERVICES))
 
 format: .venvs/dev/.installed ## lay out the code and repair what a tool can
 	.venvs/dev/bin/ruff check --fix shared services tests examples
