@@ -28,7 +28,7 @@ def scripted_stack(home: Path, port: int, settings: Mapping[str, str] | None = N
     """A stack whose engines are scripted; `step_s` seconds per piece of work."""
     python = sys.executable
     commands = {
-        f"{service.upper()}_ENGINE_COMMAND": f"{python} -m tests.fakes {service}"
+        f"{service.upper()}_ENGINE_COMMAND": engine_command(service)
         for service in ("ingest", "transcription", "trainer")
     }
     commands["INFERENCE_ENGINE_COMMAND"] = f"{python} -m tests.fakes vllm --model {{model}}"
@@ -41,6 +41,11 @@ def scripted_stack(home: Path, port: int, settings: Mapping[str, str] | None = N
         settings={**commands, **slow, **quick, **(settings or {})},
         base_model=tiny_base_model(home / "base"),
     )
+
+
+def engine_command(service: str) -> str:
+    """Starts the scripted engine of a service that talks over a pipe."""
+    return f"{sys.executable} -m tests.fakes {service}"
 
 
 def tiny_base_model(folder: Path) -> Path:
