@@ -43,7 +43,7 @@ import httpx
 
 from services.inference import job as story
 from services.inference.adapters import AdapterFiles
-from services.inference.engine import BASE_NAME, Ask, Candidate, VllmEngine
+from services.inference.engine import BASE_NAME, Ask, Caller, Candidate, VllmEngine
 from services.inference.settings import CPU_ENGINE, Settings
 from services.studio.local import BASE_MODEL, ROOT, prepare_base_model
 from shared import keys
@@ -141,13 +141,13 @@ class CountingEngine:
     def renderer(self) -> Renderer:
         return self.engine.renderer
 
-    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
+    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Caller) -> list[Candidate]:
         began = time.monotonic()
         found = self.engine.say(adapter, ask, job)
         self._add(ask.kind, found[0].computed, sum(one.tokens for one in found), time.monotonic() - began)
         return found
 
-    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]:
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Caller) -> list[float]:
         """Prompts whose log-probabilities are asked for are never taken from the cache."""
         began = time.monotonic()
         found = self.engine.score(adapter, prompt, job)

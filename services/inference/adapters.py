@@ -122,7 +122,11 @@ def check_contents(
         (bool(config.get("use_dora")), "uses DoRA"),
         (not trained, "has no LoRA matrices"),
         (ranks != {adapter.rank} or config.get("r") != adapter.rank, f"has ranks {sorted(ranks)}, not {adapter.rank}"),
-        (adapter.rank > max_rank, f"has rank {adapter.rank}; INFERENCE_MAX_LORA_RANK is {max_rank}"),
+        (
+            adapter.rank > max_rank,
+            f"has rank {adapter.rank}, and INFERENCE_MAX_LORA_RANK is {max_rank}: raise it (and --max-lora-rank of a "
+            "vLLM fleet), or train with a lower rank",
+        ),
         (
             not isinstance(modules, list) or {*modules} != {*adapter.target_modules} or not trained <= {*modules},
             f"adapts {sorted(trained)}, its manifest says {sorted(adapter.target_modules)}",

@@ -1,7 +1,8 @@
-"""The near side of vLLM: a server of our own on loopback (or a fleet by URL), reached through an allow-list.
+"""The near side of vLLM: a server of our own on loopback (or a fleet by URLs), reached through an allow-list.
 
 No adapter is used before a canary has shown that it changes the output: vLLM has served the base model under an
-adapter's name (vllm issues 34186, 41754). What was proven counts for one process: a new one loads and proves again.
+adapter's name (vllm issues 34186, 41754). What was proven counts for one process: a new one loads and proves again, and
+so does each server of a fleet. An episode's turns stay on one server (fleet.py).
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import httpx
 
 from services.inference.adapters import AdapterFiles
+from services.inference.fleet import ranked
 from services.inference.settings import Settings
 from shared.engines import POLL_S, ServerEngine, Watch
 from shared.errors import EngineFailedError, EngineRefusedError
+from shared.gpu_time import Meter
 from shared.lease import Lease
 from shared.models import Base, read_base
 from shared.render import Renderer, header, renderer_for
@@ -43,6 +46,7 @@ ALLOWED = {  # and /health while it starts
     ("POST", "/v1/completions"),
 }
 CONNECT_S = 5.0
+REST_S = 15.0  # that a server of a fleet is left alone after it failed, while there are others
 DYING_S = 3.0
 LOG_TAIL_BYTES = 20_000
 LESS_MEMORY = (
@@ -57,6 +61,7 @@ LAST_WORDS = (
     ("larger than the maximum number of tokens that can be stored in KV cache", LESS_MEMORY),
 )
 CANARY_LEAST = 1e-4  # log-probability that an adapter must move at least, beside ten times the engine's own noise
+CANARY_PLACES = 16
 CANARY = (
     header(show_title="The Canary", host="Ada", guest="Ben", about="how a small bird keeps miners safe"),
     Message(role="host", text="Tell me how you began. What did your parents do, and what did you want to become?"),
@@ -97,11 +102,17 @@ class Candidate:
     computed: int = 0
 
 
+class Caller(Watch, Protocol):
+    """The job that a turn is said for. Its id chooses the server of a fleet."""
+
+    @property
+    def id(self) -> str: ...
+
+
 @dataclass
 class _Proof:
-    """What is known of one run of the server: the log-probabilities of the canary per model name."""
+    """What is known of one run of one server: the log-probabilities of the canary per model name."""
 
-    url: str
     pid: int | None
     base: list[float] = field(default_factory=list)
     noise: float = 0.0
@@ -119,6 +130,7 @@ class VllmServer(ServerEngine):
             log_file=settings.log_dir / "inference-engine.log",
             environment=settings.child_environment(),
             idle_s=settings.engine_idle_s,
+            gpus=0 if settings.on_cpu else 1,
         )
         self._settings = settings
         self.url = ""
@@ -154,7 +166,8 @@ class Hall:
     """Many may talk in it at once, or one alone.
 
     With --enable-lora, vLLM dies when log-probabilities of a prompt are asked for while it writes for others: its
-    logits have one row per sequence of the step then, not one per token of the prompt (seen on CPU).
+    logits have one row per sequence of the step then, not one per token of the prompt (seen on CPU; vllm issue 16668).
+    It keeps this gateway's requests apart, and knows nothing of other gateways at the same server.
     """
 
     def __init__(self) -> None:
@@ -196,6 +209,25 @@ class Hall:
                 self._changed.notify_all()
 
 
+class Replica:
+    """One vLLM server: where it answers, and what was proven of it.
+
+    url     empty where it is our child, whose address changes with each start
+    rests   until then (monotonic seconds) others are asked first: it has just failed
+    """
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+        self.proof: _Proof | None = None
+        self.proving = threading.Lock()
+        self.hall = Hall()
+        self.rests = 0.0
+
+    def failed(self) -> None:
+        self.proof = None
+        self.rests = time.monotonic() + REST_S
+
+
 class VllmEngine:
     """Writes turns with the base model or with proven adapters.
 
@@ -206,10 +238,9 @@ class VllmEngine:
     def __init__(self, settings: Settings, lease: Lease | None, shelf: Shelf | None = None) -> None:
         self._settings = settings
         self._shelf = shelf
-        self._child = None if settings.vllm_url else VllmServer(settings, lease)
-        self._proof: _Proof | None = None
-        self._proving = threading.Lock()
-        self._hall = Hall()
+        self._child = None if settings.vllm_urls else VllmServer(settings, lease)
+        self._fleet_time = Meter(gpus=1)  # how many it has, nobody tells us: one, whenever we wait for it
+        self._replicas = {url: Replica(url) for url in settings.vllm_urls or [""]}
 
     def base(self, job: Watch) -> Base:
         """The base model, once it is in its folder."""
@@ -241,14 +272,14 @@ class VllmEngine:
         if self._child:
             self._child.stop()
 
-    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]:
+    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Caller) -> list[Candidate]:
         """Candidates for one turn, by an adapter that was loaded and seen to change the output in this very process.
 
         raises   EngineRefusedError if the canary fails; EngineFailedError if the server does not come up or breaks off;
                  JobCancelledError within a second of a cancel
         """
         with self._working(job):
-            self._ready(adapter, job)
+            replica = self._ready(adapter, job)
             body = {
                 "model": adapter.name if adapter else BASE_NAME,
                 "prompt": list(ask.prompt),
@@ -262,146 +293,208 @@ class VllmEngine:
                 "logprobs": 0,
                 **({"structured_outputs": {"json": ask.schema}} if ask.schema else {}),
             }
-            answer = self._complete(body, job)
+            answer = self._complete(replica, body, job)
             computed = _computed(answer.get("usage") or {})
             return [_candidate(choice, computed) for choice in answer["choices"]]
 
-    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]:
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Caller) -> list[float]:
         """Log-probability of each id of a text after the first one, by a proven adapter or by the base model.
 
         raises   as `say` does
         """
         with self._working(job):
-            self._ready(adapter, job)
-            return self._logprobs(adapter.name if adapter else BASE_NAME, prompt, job)
+            replica = self._ready(adapter, job)
+            return self._logprobs(replica, adapter.name if adapter else BASE_NAME, prompt, job)
 
     # ---- ready and proven ------------------------------------------------------------------------------------------
 
     @contextmanager
     def _working(self, job: Watch) -> Iterator[None]:
-        if self._child is None:
-            yield
-            return
-        with self._child.working(job):
+        with self._fleet_time.working() if self._child is None else self._child.working(job):
             yield
 
-    def _ready(self, adapter: AdapterFiles | None, job: Watch) -> None:
-        while not self._proving.acquire(timeout=POLL_S):
+    def _ready(self, adapter: AdapterFiles | None, job: Caller) -> Replica:
+        """The server for this job, with the adapter loaded and proven on it."""
+        replica = self._chosen(job)
+        while not replica.proving.acquire(timeout=POLL_S):
             job.check()
         try:
-            proof = self._healthy(job)
+            proof = self._healthy(replica, job)
             if adapter and adapter.name not in proof.adapters:
-                self._load(proof, adapter, job)
+                self._load(replica, proof, adapter, job)
             if adapter and proof.adapters[adapter.name][0] != adapter.digest:
-                self._distrust()
-                raise EngineFailedError(f"{adapter.name} is loaded with other weights; the engine is started again")
+                raise self._other_weights(replica, adapter)
         finally:
-            self._proving.release()
+            replica.proving.release()
+        return replica
 
-    def _healthy(self, job: Watch) -> _Proof:
-        """The server that runs now, once it answers; its base model has been looked at."""
-        if self._proof is None or (self._proof.url, self._proof.pid) != (self._url, self.pid):
-            self._proof = None
+    def _chosen(self, job: Caller) -> Replica:
+        """The first of the job's ranking that answers; where none does, the first, whose error is told."""
+        ranking = [self._replicas[url] for url in ranked([*self._replicas], job.id)]
+        if self._child or len(ranking) == 1:
+            return ranking[0]
+        rested = [replica for replica in ranking if replica.rests <= time.monotonic()]
+        for replica in rested:
+            job.check()
+            if replica.proof or self._is_healthy(replica):
+                return replica
+            log.warning("a vLLM server does not answer", extra={"url": replica.url})
+            replica.failed()
+        return ranking[0]
+
+    def _healthy(self, replica: Replica, job: Watch) -> _Proof:
+        """What is known of the server that runs now, once it answers; its base model has been looked at."""
+        if replica.proof is None or replica.proof.pid != self.pid:
+            replica.proof = None
             if self._child:
-                self._child.wait_until(self._is_healthy, job, timeout_s=self._settings.ready_timeout_s)
-            proof = _Proof(self._url, self.pid)
-            self._demand_names(job)
-            proof.base = self._canary(BASE_NAME, job)
-            proof.noise = _distance(proof.base, self._canary(BASE_NAME, job))
-            self._proof = proof
-        return self._proof
+                self._child.wait_until(lambda: self._is_healthy(replica), job, timeout_s=self._settings.ready_timeout_s)
+            proof = _Proof(self.pid)
+            self._demand_names(replica, job)
+            proof.base = self._canary(replica, BASE_NAME, job)
+            proof.noise = _distance(proof.base, self._canary(replica, BASE_NAME, job))
+            replica.proof = proof
+        return replica.proof
 
-    def _load(self, proof: _Proof, adapter: AdapterFiles, job: Watch) -> None:
+    def _load(self, replica: Replica, proof: _Proof, adapter: AdapterFiles, job: Watch) -> None:
         """Load under the adapter's immutable name, never in place, and believe it only after its canary."""
         job.progress("loading the adapter", note=adapter.name)
-        served = self._ask("GET", "/v1/models", None, job).json()
+        served = self._ask(replica, "GET", "/v1/models", None, job).json()
         if adapter.name not in [model["id"] for model in served["data"]]:
             body = {"lora_name": adapter.name, "lora_path": str(adapter.folder)}
-            answer = self._ask("POST", "/v1/load_lora_adapter", body, job)
+            answer = self._ask(replica, "POST", "/v1/load_lora_adapter", body, job)
             if answer.status_code != 200:
-                raise EngineRefusedError(f"vLLM does not load {adapter.name}: {answer.text[:300]}")
-        seen = self._canary(adapter.name, job)
+                raise EngineRefusedError(
+                    f"vLLM does not load {adapter.name}: {answer.text[:300]}{self._advice(replica, adapter)}"
+                )
+        seen = self._canary(replica, adapter.name, job)
         least = max(CANARY_LEAST, 10 * proof.noise)
         others = {BASE_NAME: proof.base} | {
             name: values for name, (digest, values) in proof.adapters.items() if digest != adapter.digest
         }
         for name, values in others.items():
             if not (moved := _distance(seen, values)) > least:  # so written that "not a number" is refused too
-                self._distrust()
+                self._distrust(replica)
                 raise EngineRefusedError(
-                    f"canary: {adapter.name} speaks exactly like {name} (largest change {moved:.1e}, more than "
-                    f"{least:.1e} expected); it is not used. Train it for longer; if it should differ, vLLM is at fault"
+                    f"canary: {adapter.name} speaks exactly like {name}{self._where(replica)} (largest change "
+                    f"{moved:.1e}, more than {least:.1e} expected); it is not used. Train it for longer; if it should "
+                    "differ, vLLM is at fault"
                 )
-        log.info("adapter proven", extra={"adapter": adapter.name, "moved": _distance(seen, proof.base)})
+        moved = _distance(seen, proof.base)
+        log.info("adapter proven", extra={"adapter": adapter.name, "moved": moved, "url": self._url(replica)})
         proof.adapters[adapter.name] = (adapter.digest, seen)
 
-    def _demand_names(self, job: Watch) -> None:
+    def _other_weights(self, replica: Replica, adapter: AdapterFiles) -> EngineFailedError | EngineRefusedError:
+        if self._child is None:
+            return EngineRefusedError(
+                f"{adapter.name} is loaded with other weights{self._where(replica)}; restart that vLLM server"
+            )
+        self._distrust(replica)
+        return EngineFailedError(f"{adapter.name} is loaded with other weights; the engine is started again")
+
+    def _advice(self, replica: Replica, adapter: AdapterFiles) -> str:
+        """What a server that is not our child may lack: our child has it from its command line."""
+        if self._child:
+            return ""
+        return (
+            f"{self._where(replica)}. It must read {adapter.folder} at that very path (INFERENCE_ADAPTER_DIR on a "
+            "shared volume) and run with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, --enable-lora and --max-lora-rank "
+            f"{self._settings.max_lora_rank} or more"
+        )
+
+    def _where(self, replica: Replica) -> str:
+        return "" if self._child else f" on {replica.url}"
+
+    def _demand_names(self, replica: Replica, job: Watch) -> None:
         """A server that answers to any name would pass the base model off as an adapter."""
         body = {"model": f"no-such-adapter-{uuid.uuid4().hex[:8]}", "prompt": [1], "max_tokens": 1}
-        answer = self._ask("POST", "/v1/completions", body, job)
+        answer = self._ask(replica, "POST", "/v1/completions", body, job)
+        if answer.status_code >= 500:
+            raise self._failure(replica, answer)
         if answer.status_code != 404:
-            self._distrust()
-            raise EngineRefusedError(f"the engine answers {answer.status_code} to a model it does not have, not 404")
+            self._distrust(replica)
+            raise EngineRefusedError(
+                f"the engine{self._where(replica)} answers {answer.status_code} to a model it does not have, not 404"
+            )
 
-    def _canary(self, model: str, job: Watch) -> list[float]:
-        """Log-probability of each token of a fixed prompt."""
-        return self._logprobs(model, self.renderer.prompt(CANARY, "guest"), job)
+    def _canary(self, replica: Replica, model: str, job: Watch) -> list[float]:
+        """Log-probabilities that a model gives in a fixed prompt.
 
-    def _logprobs(self, model: str, prompt: Sequence[int], job: Watch) -> list[float]:
+        A server that others may use too is not asked for those of the prompt's own tokens (see Hall): it says one token
+        after each of several beginnings of it.
+        """
+        prompt = self.renderer.prompt(CANARY, "guest")
+        if self._child:
+            return self._logprobs(replica, model, prompt, job)
+        beginnings = [list(prompt[:end]) for end in range(len(prompt), 0, -max(1, len(prompt) // CANARY_PLACES))]
+        body = {"model": model, "prompt": beginnings, "max_tokens": 1, "temperature": 0, "logprobs": 0}
+        said = sorted(self._complete(replica, body, job)["choices"], key=lambda choice: choice["index"])
+        return [choice["logprobs"]["token_logprobs"][0] for choice in said]
+
+    def _logprobs(self, replica: Replica, model: str, prompt: Sequence[int], job: Watch) -> list[float]:
         body = {"model": model, "prompt": list(prompt), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
-        choice = self._complete(body, job)["choices"][0]
+        choice = self._complete(replica, body, job)["choices"][0]
         seen = zip(prompt, choice["prompt_logprobs"], strict=True)
         return [entry[str(token)]["logprob"] for token, entry in seen if entry]
 
-    def _distrust(self) -> None:
-        self._proof = None
+    def _distrust(self, replica: Replica) -> None:
+        replica.proof = None
         self.stop()
 
-    def _is_healthy(self) -> bool:
+    def _is_healthy(self, replica: Replica) -> bool:
         try:
-            return httpx.get(f"{self._url}/health", timeout=CONNECT_S, trust_env=False).status_code == 200
+            url = f"{self._url(replica)}/health"
+            return httpx.get(url, timeout=CONNECT_S, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 
     # ---- the wire --------------------------------------------------------------------------------------------------
 
-    def _complete(self, body: dict[str, Any], job: Watch) -> dict[str, Any]:
-        with self._hall.alone(job) if "prompt_logprobs" in body else self._hall.among_others(job):
-            answer = self._ask("POST", "/v1/completions", body, job)
+    def _complete(self, replica: Replica, body: dict[str, Any], job: Watch) -> dict[str, Any]:
+        alone = "prompt_logprobs" in body
+        with replica.hall.alone(job) if alone else replica.hall.among_others(job):
+            answer = self._ask(replica, "POST", "/v1/completions", body, job)
         if answer.status_code == 404:
-            self._proof = None
+            replica.proof = None
             raise EngineFailedError(f"the engine has no model {body['model']} any more; it is loaded again")
         if answer.status_code >= 500:
-            failure = EngineFailedError(f"the engine failed ({answer.status_code}): {answer.text[:300]}")
-            raise self._child.explained(failure) if self._child else failure
+            raise self._failure(replica, answer)
         if answer.status_code != 200:
             raise EngineRefusedError(f"the engine refused a turn ({answer.status_code}): {answer.text[:300]}")
         return answer.json()
 
-    @property
-    def _url(self) -> str:
-        return self._child.url if self._child else (self._settings.vllm_url or "").rstrip("/")
+    def _failure(self, replica: Replica, answer: httpx.Response) -> EngineFailedError:
+        replica.failed()
+        failure = EngineFailedError(
+            f"the engine{self._where(replica)} failed ({answer.status_code}): {answer.text[:300]}"
+        )
+        return self._child.explained(failure) if self._child else failure
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, job: Watch) -> httpx.Response:
+    def _url(self, replica: Replica) -> str:
+        return self._child.url if self._child else replica.url
+
+    def _ask(self, replica: Replica, method: str, path: str, body: dict[str, Any] | None, job: Watch) -> httpx.Response:
         """One request; the job is looked at five times a second. Leaving closes the connection, which ends the work."""
         if (method, path) not in ALLOWED:
             raise ValueError(f"{method} {path} is not on the engine's allow-list")
+        url = self._url(replica)
         try:
-            return asyncio.run(self._exchange(method, path, body, job))
+            return asyncio.run(self._exchange(url, method, path, body, job))
         except httpx.HTTPError as error:
-            self._proof = None
+            replica.failed()
             hangs = isinstance(error, httpx.TimeoutException)
             if self._child and not hangs and self._child.is_dying():
                 raise self._child.died() from error
-            raise EngineFailedError(f"the engine at {self._url} broke off: {type(error).__name__} {error}") from error
+            raise EngineFailedError(f"the engine at {url} broke off: {type(error).__name__} {error}") from error
 
-    async def _exchange(self, method: str, path: str, body: dict[str, Any] | None, job: Watch) -> httpx.Response:
+    async def _exchange(
+        self, url: str, method: str, path: str, body: dict[str, Any] | None, job: Watch
+    ) -> httpx.Response:
         headers = {"X-Request-Id": f"{job.trace_id}-{uuid.uuid4().hex[:8]}"}
         if self._settings.vllm_key:
             headers["Authorization"] = f"Bearer {self._settings.vllm_key.get_secret_value()}"
         timeout = httpx.Timeout(self._settings.request_timeout_s, connect=CONNECT_S)
         async with httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=False) as client:
-            request = asyncio.ensure_future(client.request(method, self._url + path, json=body))
+            request = asyncio.ensure_future(client.request(method, url + path, json=body))
             try:
                 while not (await asyncio.wait({request}, timeout=POLL_S))[0]:
                     job.check()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from services.inference import adapters
 from services.inference.adapters import AdapterFiles
-from services.inference.engine import Ask, Candidate
+from services.inference.engine import Ask, Caller, Candidate
 from services.inference.settings import Settings
 from shared.engines import Watch
 from shared.jobs import JobContext
@@ -28,9 +28,9 @@ class Engine(Protocol):
     @property
     def renderer(self) -> Renderer: ...
 
-    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Watch) -> list[Candidate]: ...
+    def say(self, adapter: AdapterFiles | None, ask: Ask, job: Caller) -> list[Candidate]: ...
 
-    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Watch) -> list[float]: ...
+    def score(self, adapter: AdapterFiles | None, prompt: Sequence[int], job: Caller) -> list[float]: ...
 
     def make_way(self, job: Watch) -> None:
         """Where another service waits for the device: return when it can have it. What is asked next waits its turn."""

@@ -15,7 +15,7 @@ import pytest
 
 from services.inference import job as story
 from services.inference.adapters import fetch
-from services.inference.engine import Ask, Hall, VllmEngine, command
+from services.inference.engine import Ask, Hall, Replica, VllmEngine, command
 from shared import keys
 from shared.errors import BadInputError, EngineFailedError, EngineRefusedError, JobCancelledError
 from shared.lease import Lease
@@ -210,7 +210,7 @@ def test_only_listed_routes_are_reached(vllm, job):
 
     for route in (("POST", "/sleep"), ("POST", "/v1/unload_lora_adapter"), ("POST", "/collective_rpc")):
         with pytest.raises(ValueError, match="allow-list"):
-            engine._ask(*route, {}, job)
+            engine._ask(Replica(), *route, {}, job)
 
 
 def test_requests_carry_the_trace_id_into_the_engines_log(vllm, job, settings):
