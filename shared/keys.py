@@ -34,59 +34,118 @@
     shows/{show}/comparisons/{id}.json             studio          manifest: episodes of one brief
     shows/{show}/absences/{id}.json                studio          manifest of what is missing on purpose
 
-Manifests are written last, once, with a conditional put: whoever reads one finds everything it names.
+Manifests are written last, once, with a conditional put: whoever reads one finds everything it names. Studio may write
+and remove all of it: it erases, imports and collects. Each other service's credentials may be limited to what it does
+here (`written_by`, `removed_by`, `read_by`; services/studio/policies.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
+from typing import NamedTuple
 
 from shared.errors import BadInputError
 
-_WRITERS = (
-    (r"^uploads/", "studio", "upload the file again with `diary recordings add`"),
-    (r"^shows/[^/]+/show\.json$", "studio", "create the show with `diary shows create`"),
-    (r"^shows/[^/]+/sources/", "studio", "add the source with `diary sources add`"),
-    (r"^secrets/sources/", "studio", "give its address again with `diary sources add`"),
-    (r"^shows/[^/]+/(refreshes|items)/", "ingest", "refresh the source with `diary sources refresh`"),
-    (r"^shows/[^/]+/recordings/", "ingest", "add the recording with `diary recordings add`"),
-    (r"^shows/[^/]+/edits/", "studio", "nobody has changed this recording"),
-    (r"^shows/[^/]+/erased/", "studio", "this recording was not erased"),
-    (r"^shows/[^/]+/transcripts/", "transcription", "run `diary transcripts make`"),
-    (r"^shows/[^/]+/voiceprint\.json$", "transcription", "say who the host is with `diary transcripts host`"),
-    (r"^shows/[^/]+/voiceprints/", "transcription", "say who the co-host is with `diary transcripts role`"),
-    (r"^shows/[^/]+/repeats\.json$", "transcription", "look for them with `diary repeats find`"),
-    (r"^shows/[^/]+/classified/", "studio", "classify it with `diary repeats classify`"),
-    (r"^shows/[^/]+/glossary\.json$", "studio", "add terms with `diary shows glossary`"),
-    (r"^shows/[^/]+/guests/", "studio", "make the guest's fact sheet with `diary guests add`"),
-    (r"^shows/[^/]+/datasets/", "trainer", "build one with `diary datasets build`"),
-    (r"^shows/[^/]+/(runs|checkpoints|adapters)/", "trainer", "train one with `diary adapters train`"),
-    (r"^shows/[^/]+/episodes/[^/]+/(spoken|audio)\.json$", "inference", "speak it with `diary episodes render`"),
-    (r"^shows/[^/]+/episodes/", "inference", "write one with `diary episodes write`"),
-    (r"^shows/[^/]+/comparisons/", "studio", "compare adapters with `diary episodes compare`"),
-    (r"^shows/[^/]+/absences/", "studio", "nothing is missing on purpose"),
-    (r"^imports/", "studio", "import the show again with `diary shows import`"),
-    (r"^probes/", "any", "start the service again"),
-    (r"^blobs/", "any", "its manifest is damaged: restore the store from its backup"),
+SERVICES = ("studio", "ingest", "transcription", "trainer", "inference")
+STUDIO = "studio"  # what it may: everything. It erases, imports and collects what any service wrote
+
+
+class _Place(NamedTuple):
+    """Keys of one kind. In the pattern, a `*` inside stands for one name, the one at the end for any text.
+
+    writers   services that put objects there; the first one is who makes what is missing
+    removes   services that take away what lies there
+    """
+
+    pattern: str
+    writers: tuple[str, ...]
+    advice: str
+    removes: tuple[str, ...] = ()
+
+
+_INGEST, _TRANSCRIPTION, _TRAINER, _INFERENCE = (("ingest",), ("transcription",), ("trainer",), ("inference",))
+_STUDIO, _ALL = (STUDIO,), SERVICES
+
+_PLACES = (
+    _Place("uploads/*", _STUDIO, "upload the file again with `diary recordings add`", (*_INGEST, *_TRANSCRIPTION)),
+    _Place("imports/*", _STUDIO, "import the show again with `diary shows import`"),
+    _Place("probes/*", _ALL, "start the service again", _ALL),
+    _Place("blobs/*", _ALL, "its manifest is damaged: restore the store from its backup"),
+    _Place("secrets/sources/*", _STUDIO, "give its address again with `diary sources add`"),
+    _Place("shows/*/show.json", _STUDIO, "create the show with `diary shows create`"),
+    _Place("shows/*/sources/*", _STUDIO, "add the source with `diary sources add`"),
+    _Place("shows/*/refreshes/*", _INGEST, "refresh the source with `diary sources refresh`"),
+    _Place("shows/*/items/*", _INGEST, "refresh the source with `diary sources refresh`"),
+    _Place("shows/*/recordings/*", _INGEST, "add the recording with `diary recordings add`", _INGEST),
+    _Place("shows/*/edits/*", _STUDIO, "nobody has changed this recording"),
+    _Place("shows/*/erased/*", _STUDIO, "this recording was not erased", _INGEST),
+    _Place("shows/*/transcripts/*", (*_TRANSCRIPTION, *_INGEST), "run `diary transcripts make`", _INGEST),
+    _Place(
+        "shows/*/voiceprint.json", _TRANSCRIPTION, "say who the host is with `diary transcripts host`", _TRANSCRIPTION
+    ),
+    _Place(
+        "shows/*/voiceprints/*", _TRANSCRIPTION, "say who the co-host is with `diary transcripts role`", _TRANSCRIPTION
+    ),
+    _Place("shows/*/repeats.json", _TRANSCRIPTION, "look for them with `diary repeats find`"),
+    _Place("shows/*/classified/*", _STUDIO, "classify it with `diary repeats classify`"),
+    _Place("shows/*/glossary.json", _STUDIO, "add terms with `diary shows glossary`"),
+    _Place("shows/*/guests/*", _STUDIO, "make the guest's fact sheet with `diary guests add`"),
+    _Place("shows/*/datasets/*", _TRAINER, "build one with `diary datasets build`"),
+    _Place("shows/*/runs/*", _TRAINER, "train one with `diary adapters train`"),
+    _Place("shows/*/checkpoints/*", _TRAINER, "train one with `diary adapters train`", _TRAINER),
+    _Place("shows/*/adapters/*", _TRAINER, "train one with `diary adapters train`"),
+    _Place("shows/*/episodes/*/spoken.json", _INFERENCE, "speak it with `diary episodes render`"),
+    _Place("shows/*/episodes/*/audio.json", _INFERENCE, "speak it with `diary episodes render`"),
+    _Place("shows/*/episodes/*/commission.json", _INFERENCE, "write one with `diary episodes write`", _INFERENCE),
+    _Place("shows/*/episodes/*", _INFERENCE, "write one with `diary episodes write`"),
+    _Place("shows/*/comparisons/*", _STUDIO, "compare adapters with `diary episodes compare`"),
+    _Place("shows/*/absences/*", _STUDIO, "nothing is missing on purpose"),
 )
+_ALL_READ = ("blobs/*", "probes/*", "shows/*")
+_READ_BY = {"ingest": ("secrets/sources/*", "uploads/*"), "transcription": ("uploads/*",)}
 
 
 def writer(key: str) -> str:
-    """Name of the service that writes this key."""
-    return _rule(key)[0]
+    """Name of the service that writes this key; `any` where all do."""
+    place = _place(key)
+    return "any" if place.writers == _ALL else place.writers[0]
 
 
 def advice(key: str) -> str:
     """What a person does when nothing is stored at this key."""
-    return _rule(key)[1]
+    return _place(key).advice
 
 
-def _rule(key: str) -> tuple[str, str]:
-    for pattern, service, how in _WRITERS:
-        if re.match(pattern, key):
-            return service, how
+def written_by(service: str) -> tuple[str, ...]:
+    """Where a service may put objects, as patterns in which `*` stands for any text."""
+    return ("*",) if service == STUDIO else tuple(at.pattern for at in _PLACES if service in at.writers)
+
+
+def removed_by(service: str) -> tuple[str, ...]:
+    """Where a service may remove objects, as patterns."""
+    return ("*",) if service == STUDIO else tuple(at.pattern for at in _PLACES if service in at.removes)
+
+
+def read_by(service: str) -> tuple[str, ...]:
+    """What a service may read, as patterns: addresses of private feeds and uploads are not everybody's."""
+    return ("*",) if service == STUDIO else (*_ALL_READ, *_READ_BY.get(service, ()))
+
+
+def _place(key: str) -> _Place:
+    for place in _PLACES:
+        if _expression(place.pattern).match(key):
+            return place
     raise ValueError(f"{key!r} is not a key of this product")
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    start, star, end = pattern.rpartition("*")
+    if star and not end:
+        return re.compile(re.escape(start).replace(r"\*", "[^/]+"))
+    return re.compile(re.escape(pattern).replace(r"\*", "[^/]+") + "$")
 
 
 _PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,160}$")

@@ -31,6 +31,7 @@ from shared.errors import (
     ConflictError,
     NewerDataError,
     NoSpaceError,
+    NotAllowedError,
     StoreUnavailableError,
 )
 from shared.schemas import Blob, MadeFrom, newest_schema
@@ -382,6 +383,19 @@ def _stored(item: Any) -> Stored:
     return Stored(bytes=item.size or 0, modified=item.last_modified or datetime.now(UTC), tag=tag)
 
 
+def _denied(key: str) -> str:
+    """What to do where credentials do not reach so far; to a HEAD, the server does not say whether it knows them."""
+    if "/" not in key:
+        return (
+            f"the object store does not let us use bucket {key}; check S3_ACCESS_KEY, and where each service has a key "
+            "of its own, start studio: it makes the bucket"
+        )
+    return (
+        f"our S3_ACCESS_KEY may not do this at {key}, which {keys.writer(key)} writes; give each service its own key "
+        "with the policy that `make s3-policies` writes (docs/operations.md)"
+    )
+
+
 @contextmanager
 def _named_errors(key: str) -> Iterator[None]:
     """Turn the client's errors into ours: missing, unavailable, or a setting that is wrong."""
@@ -392,10 +406,12 @@ def _named_errors(key: str) -> Iterator[None]:
             raise ArtifactMissingError(key, keys.advice(key) if "/" in key else "start the stack") from error
         if error.code == "InvalidRange":
             raise _BeyondEndError from error
-        if error.code in ("AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
+        if error.code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"):
             raise BadInputError(
                 f"the object store refused our credentials ({error.code}); check S3_ACCESS_KEY"
             ) from error
+        if error.code == "AccessDenied":
+            raise NotAllowedError(_denied(key)) from error
         if error.code in FULL or error.response.status == 507:
             raise NoSpaceError(
                 "the object store is full; see `diary storage` and `diary storage gc`, or give it a larger volume"

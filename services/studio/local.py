@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import httpx
 
+from services.studio import policies
+from services.studio.policies import KeyPair
 from services.studio.processes import STOP_GRACE_S, Program
 from shared.errors import DiaryError, EngineFailedError, NotFoundError
 from shared.tokens import Role, TokenBook, new_token
@@ -28,6 +29,7 @@ SERVICES = ("ingest", "transcription", "trainer", "inference", "studio")
 HEALTH_TIMEOUT_S = 90.0
 TRAINER_STOP_GRACE_S = 120.0  # it may save a checkpoint first; as in compose.yaml
 DEFAULT_PORT = 8765
+BUCKET = "diary"
 BASE_MODEL = ROOT / ".run" / "models" / "base"
 
 PythonOf = Callable[[str], Path]
@@ -121,12 +123,12 @@ class Stack:
 
     def _environment(self, name: str) -> dict[str, str]:
         prefix, home = name.upper(), self.home.absolute()
-        keys = self._s3_keys()
+        pair = self._s3_pairs()[name]
         shared = {
             "S3_URL": self.url("s3"),
-            "S3_BUCKET": "diary",
-            "S3_ACCESS_KEY": keys["access"],
-            "S3_SECRET_KEY": keys["secret"],
+            "S3_BUCKET": BUCKET,
+            "S3_ACCESS_KEY": pair.access,
+            "S3_SECRET_KEY": pair.secret,
             f"{prefix}_PORT": str(self.port_of(name)),
             f"{prefix}_STATE_DIR": str(home / "state"),
             f"{prefix}_WORK_DIR": str(home / "work"),
@@ -196,19 +198,25 @@ class Stack:
 
     # ---- secrets ---------------------------------------------------------------------------------------------------
 
-    def _s3_keys(self) -> dict[str, str]:
-        return json.loads(self._secret("s3.json", lambda: json.dumps(_new_s3_keys())))
+    def _s3_operator(self) -> KeyPair:
+        """Who may do everything in the store; no service has it."""
+        return KeyPair(**json.loads(self._secret("s3.json", lambda: json.dumps(policies.new_key_pair()._asdict()))))
+
+    def _s3_pairs(self) -> dict[str, KeyPair]:
+        """Each service's own."""
+        made = self._secret(
+            "s3-services.json", lambda: json.dumps({name: policies.new_key_pair()._asdict() for name in SERVICES})
+        )
+        return {name: KeyPair(**pair) for name, pair in json.loads(made).items()}
 
     def _s3_config(self) -> Path:
-        keys = self._s3_keys()
-        credentials = [{"accessKey": keys["access"], "secretKey": keys["secret"]}]
-        identity = {
-            "name": "diary",
-            "credentials": credentials,
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-        self._secret("s3-config.json", lambda: json.dumps({"identities": [identity]}))
-        return self.home.absolute() / "secrets" / "s3-config.json"
+        """Written anew where the policies have changed; the S3 server reads it when it starts."""
+        config = json.dumps(policies.seaweedfs(self._s3_pairs(), BUCKET, self._s3_operator()))
+        path = self.home.absolute() / "secrets" / "s3-config.json"
+        if self._secret(path.name, lambda: config) != config:
+            path.unlink()
+            self._secret(path.name, lambda: config)
+        return path
 
     def _service_token(self) -> str:
         """Token that studio shows to the other services; an admin token for people is made beside it."""
@@ -228,10 +236,6 @@ class Stack:
             partial_file.write_text(make())
             partial_file.replace(path)
         return path.read_text()
-
-
-def _new_s3_keys() -> dict[str, str]:
-    return {"access": secrets.token_hex(10), "secret": secrets.token_urlsafe(32)}
 
 
 def _enter_token(book: TokenBook, name: str, role: Role) -> str:

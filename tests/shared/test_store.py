@@ -15,6 +15,7 @@ from shared.errors import (
     BadInputError,
     ConflictError,
     NewerDataError,
+    NotAllowedError,
     StoreUnavailableError,
     StoreUnsafeError,
 )
@@ -254,7 +255,7 @@ def test_parts_of_a_write_that_broke_off_are_found_and_dropped(s3):
 def test_wrong_credentials_are_named(s3):
     store = S3Store(s3.url("s3"), "nobody", "wrong-secret", "diary")
 
-    with pytest.raises(BadInputError, match="S3_ACCESS_KEY"):
+    with pytest.raises(NotAllowedError, match="S3_ACCESS_KEY"):
         store.ensure_bucket()
 
 
