@@ -1764,7 +1764,8 @@ class FakeVllmDoor(BaseHTTPRequestHandler):
             ready = time.monotonic() - self.server.started >= float(os.environ.get("FAKE_VLLM_READY_S", "0"))
             self._answer(200 if ready else 503, {})
         elif self.path == "/v1/models":
-            self._answer(200, {"data": [{"id": name} for name in ("base", *self.server.loaded)]})
+            served = {"base": "/models/base"} | {name: str(folder) for name, folder in self.server.loaded.items()}
+            self._answer(200, {"data": [{"id": name, "root": root} for name, root in served.items()]})
         else:
             self._answer(404, {"error": self.path})
 

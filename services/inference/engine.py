@@ -359,7 +359,10 @@ class VllmEngine:
         """Load under the adapter's immutable name, never in place, and believe it only after its canary."""
         job.progress("loading the adapter", note=adapter.name)
         served = self._ask(replica, "GET", "/v1/models", None, job).json()
-        if adapter.name not in [model["id"] for model in served["data"]]:
+        places = {model["id"]: model.get("root") for model in served["data"]}
+        if places.get(adapter.name, str(adapter.folder)) != str(adapter.folder):
+            raise self._somebody_elses(replica, adapter, places[adapter.name])
+        if adapter.name not in places:
             body = {"lora_name": adapter.name, "lora_path": str(adapter.folder)}
             answer = self._ask(replica, "POST", "/v1/load_lora_adapter", body, job)
             if answer.status_code != 200:
@@ -390,6 +393,13 @@ class VllmEngine:
             )
         self._distrust(replica)
         return EngineFailedError(f"{adapter.name} is loaded with other weights; the engine is started again")
+
+    def _somebody_elses(self, replica: Replica, adapter: AdapterFiles, place: str | None) -> EngineRefusedError:
+        return EngineRefusedError(
+            f"an adapter of the name {adapter.name} is loaded{self._where(replica)} from {place}, not from "
+            f"{adapter.folder}: gateways that share a server need one INFERENCE_ADAPTER_DIR, and teams that share it "
+            "shows of different names"
+        )
 
     def _advice(self, replica: Replica, adapter: AdapterFiles) -> str:
         """What a server that is not our child may lack: our child has it from its command line."""

@@ -268,6 +268,15 @@ def test_other_weights_under_a_name_that_a_server_has_are_refused_and_stay_refus
     assert engine.say(adapter, ask(), job)
 
 
+def test_another_teams_adapter_of_the_same_name_is_not_taken_for_ours(two, gateway, store, tmp_path, job):
+    adapter = add_adapter(store, "lamp.r1.c8")
+    theirs, ours = (fetch(store, adapter, tmp_path / team, 16) for team in ("theirs", "ours"))
+    gateway(two[0]).say(theirs, ask(), job)
+
+    with pytest.raises(EngineRefusedError, match=f"from {theirs.folder}, not from {ours.folder}: gateways that share"):
+        gateway(two[0]).say(ours, ask(), job)
+
+
 def test_an_adapter_of_too_high_a_rank_is_refused_with_what_to_raise(store, tmp_path):
     adapter = add_adapter(store, "lamp.r1.c8", rank=8)
 
