@@ -150,10 +150,16 @@ def test_with_the_block_for_kubernetes_each_service_has_its_own_key(tmp_path: Pa
     mine.mkdir()
     (mine / "kustomization.yaml").write_text(f"namespace: diary\nresources: [../{overlay}]\n")
     subprocess.run(["bash", "-euc", block("keys for kubernetes")], cwd=tmp_path, check=True)
+    if overlay == "gpu-cluster":
+        subprocess.run(["bash", "-euc", block("keys for training pods")], cwd=tmp_path, check=True)
     done = subprocess.run([TOOLS / "kubectl", "kustomize", mine], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
-    objects = [one for one in yaml.safe_load_all(done.stdout) if one["kind"] in ("Deployment", "StatefulSet")]
+    made = list(yaml.safe_load_all(done.stdout))
+    objects = [one for one in made if one["kind"] in ("Deployment", "StatefulSet")]
+    for template in (one["template"] for one in made if one["kind"] == "PodTemplate"):
+        files = [item["key"] for item in template["spec"]["volumes"][0]["secret"]["items"]]
+        assert files == ["trainer_s3_access_key", "trainer_s3_secret_key"]
     used = {one["metadata"]["name"]: items_of(one) for one in objects}
     for name in SERVICES:
         assert used[name]["s3_access_key"] == f"{name}_s3_access_key"
