@@ -285,9 +285,16 @@ class Jobs:
         threading.Thread(target=self._watch_forever, name="jobs-watch", daemon=True).start()
         threading.Thread(target=self._heartbeat_forever, name="jobs-heartbeat", daemon=True).start()
 
+    def take_no_more(self) -> None:
+        """Begin to stop: claim no further jobs of the queue, which other workers would have to wait for."""
+        self.stopping.set()
+        if self._dbos is not None:
+            for told in cast(Any, self._dbos).background_thread_stop_events:
+                told.set()
+
     def stop(self) -> None:
         """Leave running jobs as they are, for other workers or the next start; engines are stopped by the service."""
-        self.stopping.set()
+        self.take_no_more()
         deadline = time.monotonic() + 3.0
         while self._running and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -478,6 +485,8 @@ class Jobs:
 
     @contextmanager
     def _slot(self, job: RunningJob) -> Iterator[None]:
+        if (before := self._running.get(job.id)) is not None:
+            before.lost.set()  # taken from us while the database was out of reach, and come back
         self._running[job.id] = job
         try:
             with self._slots:
@@ -486,8 +495,8 @@ class Jobs:
         finally:
             if self._running.get(job.id) is job:
                 del self._running[job.id]
-            if not self.stopping.is_set():
-                shutil.rmtree(job.work_dir, ignore_errors=True)
+                if not self.stopping.is_set():
+                    shutil.rmtree(job.work_dir, ignore_errors=True)
 
     def _outcome(self, job: RunningJob, ticket: Ticket) -> str:
         try:

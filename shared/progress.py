@@ -18,6 +18,7 @@ from shared.gpu_time import WINDOW_HOURS, Spent
 from shared.schemas import Progress
 
 POST_EVERY_S = 0.4
+LOCK_S = 30
 FORGOTTEN_AT_ONCE = 200
 
 _tables = sa.MetaData()
@@ -210,8 +211,13 @@ def _named_errors() -> Iterator[None]:
 
 
 def _lock(connection: sa.Connection, name: str) -> None:
-    """On Postgres, wait for what other processes do under this name; ours lasts as long as the transaction."""
+    """On Postgres, wait for what other processes do under this name; ours lasts as long as the transaction.
+
+    Bounded: a process that was cut off from the database while it held the lock would keep all others out for hours.
+    """
     if connection.dialect.name == "postgresql":
+        for bound in ("lock_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(sa.text(f"SET LOCAL {bound} = '{LOCK_S}s'"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
 

@@ -140,6 +140,7 @@ def job_service(
     links: Callable[[Job], dict[str, str]] = lambda job: {},
     checks: preflight.Checks = list,
     before_stop: Callable[[threading.Event], None] = lambda hurry: None,
+    after_cancel: Callable[[Job], None] = lambda job: None,
     without_token: Collection[str] = (),
 ) -> FastAPI:
     """Build a service around its job handlers.
@@ -151,6 +152,7 @@ def job_service(
     links     further links of a job
     checks    what is looked at before any work: logged at the start, and told at /health/preflight
     before_stop   saves what a stop would lose; bounds itself, and gives up when its event is set by a second SIGTERM
+    after_cancel   ends what works for a cancelled job outside of this service, whether or not a worker has the job
     without_token   paths to which anybody may send a small body: they ask for the token themselves
     """
     metrics = Metrics(name)
@@ -172,7 +174,7 @@ def job_service(
         checking.cancel()
         with _second_signal() as hurry:
             await asyncio.to_thread(before_stop, hurry)
-        jobs.stopping.set()
+        await asyncio.to_thread(jobs.take_no_more)
         for engine in engines.values():
             await asyncio.to_thread(engine.stop)
         await asyncio.to_thread(shelf.stop)
@@ -187,7 +189,7 @@ def job_service(
     for route in routes:
         if route.path is not None:
             app.include_router(_making(route, route.path))
-    app.include_router(_jobs_door(jobs, {route.kind: route for route in routes}))
+    app.include_router(_jobs_door(jobs, {route.kind: route for route in routes}, after_cancel))
     app.include_router(_forgettings_door(jobs))
     app.include_router(_logs_door(recent_logs(name)))
     app.include_router(_health_door(name, readiness, metrics, engines, checks, shelf))
@@ -328,7 +330,7 @@ def checked_key(key: str | None) -> str | None:
     return key
 
 
-def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
+def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute], after_cancel: Callable[[Job], None]) -> APIRouter:
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
     def visible(job_id: str, token: Token, needed: Access) -> Job:
@@ -364,7 +366,10 @@ def _jobs_door(jobs: Jobs, routes: Mapping[str, JobRoute]) -> APIRouter:
     def cancel_job(job_id: str, token: Token = Depends(editor)) -> Job:
         """Stop it, also in the services that work for it. What it has stored stays."""
         visible(job_id, token, Access.EDITOR)
-        return jobs.cancel(job_id)
+        job = jobs.cancel(job_id)
+        if job.state is JobState.CANCELLED:
+            after_cancel(job)
+        return job
 
     @router.post("/{job_id}/retry", status_code=202)
     def retry_job(

@@ -390,6 +390,8 @@ def _denied(key: str) -> str:
             f"the object store does not let us use bucket {key}; check S3_ACCESS_KEY, and where each service has a key "
             "of its own, start studio: it makes the bucket"
         )
+    if key.endswith("/"):
+        return f"our S3_ACCESS_KEY may not list {key}; give it the policy that `make s3-policies` writes"
     return (
         f"our S3_ACCESS_KEY may not do this at {key}, which {keys.writer(key)} writes; give each service its own key "
         "with the policy that `make s3-policies` writes (docs/operations.md)"

@@ -175,7 +175,7 @@ class _Batch:
 
     def _queue_more(self) -> None:
         """Queue what is not queued yet, up to the first piece for which there is no room."""
-        self.full, self.asked_at = None, time.monotonic()
+        self.asked_at = time.monotonic()
         for number in range(len(self.queued) + len(self.refused), len(self.requests)):
             key = remote_job_id(self.job.id, self.step, number)
             try:
@@ -187,14 +187,16 @@ class _Batch:
                 if not self.one_by_one:
                     raise
                 self.refused[number] = error
+        self.full = None
 
     def _wait_for_room(self) -> None:
-        """None of ours is under way, so the show's jobs there are others'."""
+        """None of ours is under way, so the show's jobs there are others'. A service that is away gets no fuller."""
         self.job.check()
         self.job.progress("waiting", note=str(self.full))
         time.sleep(ROOM_POLL_S)
         if time.monotonic() - self.asked_at >= ROOM_S:
-            self._queue_more()
+            with suppress(ServiceUnavailableError):
+                self._queue_more()
 
     def _follow(self, number: int, remote: Job) -> None:
         _relay(self.job, self.step, number, len(self.requests), remote)

@@ -26,7 +26,7 @@ class KeyPair(NamedTuple):
 
 
 def new_key_pair() -> KeyPair:
-    return KeyPair(secrets.token_hex(10), secrets.token_urlsafe(32))
+    return KeyPair(secrets.token_hex(10), secrets.token_hex(20))
 
 
 # ---- policies. Pure. ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.trainer import job
-from services.trainer.cluster import Cluster, pod_device, train_in_a_pod
+from services.trainer.cluster import Cluster, end_job, pod_device, train_in_a_pod
 from services.trainer.engine import TrainingEngine, packaged
 from services.trainer.settings import Settings
 from shared import preflight
@@ -15,7 +15,7 @@ from shared.hub import open_hub
 from shared.models import parse_model
 from shared.needs import Finding
 from shared.preflight import Checks
-from shared.schemas import DatasetRequest, TrainRequest
+from shared.schemas import DatasetRequest, Job, TrainRequest
 from shared.service import JobRoute, job_service, open_lease, open_store, serve
 from shared.shelf import Shelf, base_want
 from shared.store import Store
@@ -51,7 +51,14 @@ def create_app(
         shelf=shelf,
         checks=checks,
         before_stop=partial(engine.save, settings.stop_grace_s),
+        after_cancel=partial(end_pods, cluster),
     )
+
+
+def end_pods(cluster: Cluster | None, job: Job) -> None:
+    """Its Job may go on where no worker follows it: after a kill, or before another worker has taken it over."""
+    if cluster is not None and job.kind == "train" and job.show is not None:
+        end_job(job.show, job.id, cluster)
 
 
 def main() -> FastAPI:

@@ -71,8 +71,10 @@ START_TROUBLES = {
     "RunContainerError",
 }
 WAITING = "waiting for a GPU in the cluster"
+UNSEEN = "waiting for the Kubernetes API"
 POLL_S = 2.0
 START_PATIENCE_S = 300.0
+CANCEL_PATIENCE_S = 20.0
 OVERLAP_S = 5  # clocks and connections are not exact: so much of the log is read twice, and told once
 FIRST_LINES = 1000
 REMEMBERED_LINES = 5000
@@ -108,12 +110,25 @@ def in_a_pod(request: TrainRequest, job: JobContext, cluster: Cluster) -> None:
     try:
         problem = Following(found, job, cluster).to_the_end()
     except JobCancelledError:
-        cluster.delete(found)
+        end_job(request.show, job.id, cluster)
         raise
     if problem is not None:
         if problem.retryable:
-            cluster.delete(found)
+            cluster.delete(meta_of(found).name or "")
         raise problem
+
+
+def end_job(show: str, job_id: str, cluster: Cluster) -> None:
+    """Delete the Job of a cancelled job, if there is one; an API that is away is asked again for a while."""
+    name, until = job_name(show, job_id), time.monotonic() + cluster.cancel_patience_s
+    while True:
+        try:
+            return cluster.delete(name)
+        except ServiceUnavailableError as error:
+            if time.monotonic() > until:
+                log.error("the Job %s goes on, delete it with `kubectl delete job %s`: %s", name, name, error)
+                raise
+            time.sleep(cluster.poll_s)
 
 
 def pod_device(settings: Settings) -> Device:
@@ -219,27 +234,31 @@ class Following:
     stuck_since: dict[str, float] = field(default_factory=dict)
 
     def to_the_end(self) -> DiaryError | None:
-        """Why it failed; None if it has ended well.
+        """Why it failed; None if it has ended well. An API that does not answer is borne: the pods go on without it.
 
-        raises   ConflictError if somebody deletes the Job; ServiceUnavailableError while the API does not answer, after
-                 which it can be followed again
+        raises   ConflictError if somebody deletes the Job; JobCancelledError
         """
+        gpus = 0
         while True:
             began = time.monotonic()
             self.job.check()
-            now = self._look()
-            pods = self.cluster.pods(now)
-            for pod in pods:
-                self._relay_log(pod)
-            if has(now.status.conditions if now.status else None, "Complete"):
-                return None
-            if failed := has(now.status.conditions if now.status else None, "Failed"):
-                return failure_of(meta_of(now).name or "", failed, pods, self.cluster.template)
-            if problem := self._tell_waiting(now, pods):
-                self.cluster.delete(now)
-                return problem
+            try:
+                now = self._look()
+                pods = self.cluster.pods(now)
+                for pod in pods:
+                    self._relay_log(pod)
+                if has(now.status.conditions if now.status else None, "Complete"):
+                    return None
+                if failed := has(now.status.conditions if now.status else None, "Failed"):
+                    return failure_of(meta_of(now).name or "", failed, pods, self.cluster.template)
+                if problem := self._tell_waiting(now, pods):
+                    self.cluster.delete(meta_of(now).name or "")
+                    return problem
+                gpus = sum(gpus_of(pod) for pod in pods if is_running(pod))
+            except ServiceUnavailableError as error:
+                self.job.progress(UNSEEN, note=str(error))
             self._pause()
-            spend((time.monotonic() - began) * sum(gpus_of(pod) for pod in pods if is_running(pod)))
+            spend((time.monotonic() - began) * gpus)
 
     def _look(self) -> Job:
         name = meta_of(self.found).name or ""
@@ -489,10 +508,16 @@ class Cluster:
     """
 
     def __init__(
-        self, client: Client, template: str, *, poll_s: float = POLL_S, start_patience_s: float = START_PATIENCE_S
+        self,
+        client: Client,
+        template: str,
+        *,
+        poll_s: float = POLL_S,
+        start_patience_s: float = START_PATIENCE_S,
+        cancel_patience_s: float = CANCEL_PATIENCE_S,
     ) -> None:
         self.template = template
-        self.poll_s, self.start_patience_s = poll_s, start_patience_s
+        self.poll_s, self.start_patience_s, self.cancel_patience_s = poll_s, start_patience_s, cancel_patience_s
         self._client = client
 
     @property
@@ -529,13 +554,13 @@ class Cluster:
                 raise
             return found
 
-    def delete(self, job: Job) -> None:
-        """Its pods are told to end, and are waited for by nobody."""
+    def delete(self, name: str) -> None:
+        """Delete a Job. Its pods are told to end, and are waited for by nobody."""
         try:
             with _explained():
-                self._client.delete(Job, meta_of(job).name or "", cascade=CascadeType.BACKGROUND)
+                self._client.delete(Job, name, cascade=CascadeType.BACKGROUND)
         except NotFoundError:
-            log.info("the Job %s was gone already", meta_of(job).name)
+            log.info("the Job %s was gone already", name)
 
     def pod_template(self) -> PodTemplate:
         try:

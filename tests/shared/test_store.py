@@ -8,6 +8,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import urllib3
+from minio.error import S3Error
 
 from shared import keys
 from shared.errors import (
@@ -257,6 +259,18 @@ def test_wrong_credentials_are_named(s3):
 
     with pytest.raises(NotAllowedError, match="S3_ACCESS_KEY"):
         store.ensure_bucket()
+
+
+def test_a_key_that_may_not_list_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch):
+    store = S3Store("http://127.0.0.1:1", "somebody", "secret", "diary")
+
+    def denied(*asked: object, **more: object) -> None:
+        raise S3Error(urllib3.HTTPResponse(status=403), "AccessDenied", "denied", "/diary", "1", "1")
+
+    monkeypatch.setattr(store._client, "list_objects", denied)
+
+    with pytest.raises(NotAllowedError, match="may not list shows/; give it the policy"):
+        store.list("shows/")
 
 
 def test_every_key_knows_its_writer_and_an_alien_key_is_refused():

@@ -146,6 +146,30 @@ def test_an_order_waits_for_room_with_a_note_and_does_not_fail(tmp_path: Path, m
     assert "lamp has all its jobs: wait until one ends" in job.notes
 
 
+class NoRoomThenAway(NoRoomAtFirst):
+    """It is full, then it starts anew for as long as two questions."""
+
+    away = 2
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.refusals and self.away:
+            self.away -= 1
+            raise httpx.ConnectError("nobody there", request=request)
+        return super().__call__(request)
+
+
+def test_a_service_that_is_away_meanwhile_ends_no_order_that_waits_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("services.studio.crew.ROOM_S", 0.1)
+    service = NoRoomThenAway()
+    crew = HttpCrew({"inference": "http://inference"}, "t", transport=httpx.MockTransport(service))
+
+    told = crew.ask(FakeJob(tmp_path), "write", "inference", "/v1/episodes", briefs("base")[0], EpisodeResult)
+
+    assert (told.episode, service.away) == ("e1", 0)
+
+
 def test_an_order_that_waits_for_room_can_be_cancelled(tmp_path: Path):
     job = FakeJob(tmp_path)
     job.cancel()

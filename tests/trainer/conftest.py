@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from services.studio.local import Stack
 from shared import keys
 from shared.models import Base
 from shared.render import Renderer, renderer_for
@@ -22,7 +24,8 @@ from shared.schemas import (
     Transcript,
     Turn,
 )
-from shared.store import Store, create_manifest, point
+from shared.store import S3Store, Store, create_manifest, point
+from tests.conftest import s3_store
 from tests.fakes import MemoryStore, ScriptedTrainingEngine
 from tests.shared.test_render import base_model
 
@@ -118,3 +121,34 @@ def renderer(base: Base) -> Renderer:
 @pytest.fixture
 def engine(base: Base) -> ScriptedTrainingEngine:
     return ScriptedTrainingEngine(base)
+
+
+# ---- the same in real S3, for a trainer or a pod that is a process of its own ----------------------------------------
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"trainer-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def there(s3: Stack, bucket: str) -> S3Store:
+    """The show with two talks, in a bucket of its own."""
+    store = s3_store(s3, bucket)
+    store.ensure_bucket()
+    create_manifest(store, keys.show(SHOW.slug), SHOW)
+    for number, guest in enumerate(GUESTS[:2]):
+        add_talk(store, f"rec{number}", guest, small_talk(guest))
+    return store
+
+
+@pytest.fixture
+def s3_variables(s3: Stack, bucket: str) -> dict[str, str]:
+    """How a process reaches that bucket."""
+    pair = json.loads((s3.home / "secrets" / "s3.json").read_text())
+    return {
+        "S3_URL": s3.url("s3"),
+        "S3_BUCKET": bucket,
+        "S3_ACCESS_KEY": pair["access"],
+        "S3_SECRET_KEY": pair["secret"],
+    }

@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,10 +18,9 @@ from lightkube import Client, KubeConfig
 from lightkube.models.batch_v1 import JobCondition
 from lightkube.resources.core_v1 import Pod, PodTemplate
 
-from services.studio.local import Stack
 from services.trainer import cluster as training
 from services.trainer import job as story
-from services.trainer.cluster import Cluster, PodLog, failure_of, job_name, job_of, pod_device, train_in_a_pod
+from services.trainer.cluster import Cluster, PodLog, end_job, failure_of, job_name, job_of, pod_device, train_in_a_pod
 from services.trainer.engine import TrainingEngine
 from services.trainer.settings import Settings
 from shared import keys
@@ -44,11 +42,10 @@ from shared.errors import (
 from shared.gpu_time import charged_to
 from shared.models import Base
 from shared.schemas import Adapter, Checkpoint, DatasetRequest, TrainRequest, TrainResult
-from shared.store import S3Store, create_manifest, get_blob, load
+from shared.store import S3Store, get_blob, load
 from tests import kit
-from tests.conftest import s3_store
 from tests.fakes import FakeCluster, FakeJob, FakePod, ScriptedTrainingEngine, kubernetes_shape
-from tests.trainer.conftest import GUESTS, SHOW, add_talk, small_talk
+from tests.trainer.conftest import SHOW
 
 KUBERNETES = ("1.34", "newest")
 STEPS = 12
@@ -218,30 +215,10 @@ def test_without_a_cluster_the_setting_is_refused_with_what_to_do(tmp_path: Path
 
 
 @pytest.fixture
-def bucket() -> str:
-    return f"pods-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def there(s3: Stack, bucket: str) -> S3Store:
-    """A show in a bucket of its own, which pods reach too."""
-    store = s3_store(s3, bucket)
-    store.ensure_bucket()
-    create_manifest(store, keys.show(SHOW.slug), SHOW)
-    for number, guest in enumerate(GUESTS[:2]):
-        add_talk(store, f"rec{number}", guest, small_talk(guest))
-    return store
-
-
-@pytest.fixture
-def variables(s3: Stack, bucket: str, base: Base) -> dict[str, str]:
+def variables(s3_variables: dict[str, str], base: Base) -> dict[str, str]:
     """What the ConfigMap and the Secrets of a cluster would hold."""
-    access = json.loads((s3.home / "secrets" / "s3.json").read_text())
     return {
-        "S3_URL": s3.url("s3"),
-        "S3_BUCKET": bucket,
-        "S3_ACCESS_KEY": access["access"],
-        "S3_SECRET_KEY": access["secret"],
+        **s3_variables,
         "TRAINER_BASE_MODEL": str(base.folder),
         "TRAINER_DEVICE": "cpu",
         "TRAINER_ENGINE_COMMAND": f"{sys.executable} -m tests.fakes trainer",
@@ -447,7 +424,7 @@ def test_a_right_that_is_missing_is_named_with_the_role_that_gives_it(train, kub
     [
         ("GET jobs", 401, NotAllowedError, "service account's token"),
         ("POST jobs", 422, BadInputError, "image: Required value"),
-        ("GET pods", 500, ServiceUnavailableError, "etcdserver: request timed out"),
+        ("POST jobs", 500, ServiceUnavailableError, "etcdserver: request timed out"),
     ],
 )
 def test_what_the_api_answers_becomes_an_error_of_ours(train, kubernetes, job, what, code, error, words):
@@ -466,18 +443,42 @@ def test_a_template_that_is_not_there_is_named(train, kubernetes, job):
 
 
 @pytest.mark.s3
-def test_while_the_api_is_away_the_pod_goes_on_and_the_next_attempt_finds_it(train, begin, kubernetes, job):
+def test_while_the_api_is_away_the_pod_goes_on_and_so_does_the_job(begin, kubernetes, job):
     trained = begin(job)
     until_step(job, 2)
     kubernetes.refuse["GET jobs"] = 500
-    with pytest.raises(ServiceUnavailableError) as told:
-        trained.result(60)
-    assert told.value.retryable
+    kit.until(lambda: any("the pod goes on meanwhile" in note for note in job.notes), "it is told")
     kubernetes.refuse.clear()
 
-    train(job)
+    trained.result(60)
 
     assert len(kubernetes.made) == len(kubernetes.pods) == 1 and not kubernetes.deleted
+
+
+@pytest.mark.s3
+def test_a_cancel_while_the_api_is_away_deletes_the_job_once_it_is_back(begin, kubernetes, job):
+    trained = begin(job)
+    until_step(job, 2)
+    kubernetes.refuse |= {"GET jobs": 500, "DELETE jobs": 500}
+    kit.until(lambda: any("the pod goes on meanwhile" in note for note in job.notes), "it is told")
+    job.cancel()
+    kit.until(lambda: any(asked.startswith("DELETE") for asked in kubernetes.sent), "the deletion was tried")
+    kubernetes.refuse.clear()
+
+    with pytest.raises(JobCancelledError):
+        trained.result(60)
+    assert kubernetes.deleted == [job_name(SHOW.slug, job.id)]
+
+
+@pytest.mark.s3
+def test_a_cancelled_job_that_no_worker_follows_is_deleted_too(cluster, kubernetes, job, wish):
+    kubernetes.shows = "creating"
+    cluster.create(job_of(wish, job, cluster.pod_template()))
+
+    for _ in range(2):
+        end_job(SHOW.slug, job.id, cluster)
+
+    assert kubernetes.deleted == [job_name(SHOW.slug, job.id)] and not kubernetes.jobs
 
 
 @pytest.mark.s3

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.studio.local import Stack
-from shared import keys
 from shared.client import ServiceClient
 from shared.schemas import Adapter, Job
-from shared.store import S3Store, create_manifest, load
+from shared.store import S3Store, load
 from tests import kit
-from tests.conftest import free_port_base, s3_store
+from tests.conftest import free_port_base
 from tests.fakes import FakeCluster
-from tests.trainer.conftest import GUESTS, SHOW, add_talk, small_talk
+from tests.trainer.conftest import SHOW
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
@@ -27,29 +25,9 @@ STEPS = 40
 
 
 @pytest.fixture
-def bucket() -> str:
-    return f"restart-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def store(s3: Stack, bucket: str) -> S3Store:
-    """A show in a bucket of its own."""
-    store = s3_store(s3, bucket)
-    store.ensure_bucket()
-    create_manifest(store, keys.show(SHOW.slug), SHOW)
-    for number, guest in enumerate(GUESTS[:2]):
-        add_talk(store, f"rec{number}", guest, small_talk(guest))
-    return store
-
-
-@pytest.fixture
-def kubernetes(tmp_path: Path, s3: Stack, bucket: str) -> Iterator[FakeCluster]:
-    access = json.loads((s3.home / "secrets" / "s3.json").read_text())
+def kubernetes(tmp_path: Path, s3_variables: dict[str, str]) -> Iterator[FakeCluster]:
     variables = {
-        "S3_URL": s3.url("s3"),
-        "S3_BUCKET": bucket,
-        "S3_ACCESS_KEY": access["access"],
-        "S3_SECRET_KEY": access["secret"],
+        **s3_variables,
         "TRAINER_BASE_MODEL": str(tmp_path / "base"),
         "TRAINER_ENGINE_COMMAND": f"{sys.executable} -m tests.fakes trainer",
         "TRAINER_DEVICE": "cpu",
@@ -94,7 +72,7 @@ def until_training(client: ServiceClient, job: Job) -> None:
 
 
 def test_a_trainer_that_was_killed_finds_its_job_again_and_the_pod_has_not_noticed(
-    stack: Stack, store: S3Store, kubernetes: FakeCluster
+    stack: Stack, there: S3Store, kubernetes: FakeCluster
 ):
     client = start(stack)
     job = order(client)
@@ -106,11 +84,11 @@ def test_a_trainer_that_was_killed_finds_its_job_again_and_the_pod_has_not_notic
     result = client.result(client.wait(job))
 
     assert len(kubernetes.made) == len(kubernetes.pods) == 1 and not kubernetes.deleted
-    assert [point.step for point in load(store, result["key"], Adapter).metrics] == list(range(STEPS + 1))
+    assert [point.step for point in load(there, result["key"], Adapter).metrics] == list(range(STEPS + 1))
 
 
 def test_a_stop_of_the_trainer_leaves_the_pod_alone_and_a_cancel_ends_it(
-    stack: Stack, store: S3Store, kubernetes: FakeCluster
+    stack: Stack, there: S3Store, kubernetes: FakeCluster
 ):
     client = start(stack)
     job = order(client)

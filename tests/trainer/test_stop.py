@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +15,10 @@ from services.studio.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.schemas import Adapter, Checkpoint, Job
-from shared.store import S3Store, create_manifest, load
+from shared.store import S3Store, load
 from tests import kit
-from tests.conftest import free_port_base, s3_store
-from tests.trainer.conftest import GUESTS, SHOW, add_talk, small_talk
+from tests.conftest import free_port_base
+from tests.trainer.conftest import SHOW
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
@@ -28,32 +26,9 @@ STEPS = 20  # and no checkpoint before the last
 
 
 @pytest.fixture
-def bucket() -> str:
-    return f"stop-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def store(s3: Stack, bucket: str) -> S3Store:
-    """A show in a bucket of its own."""
-    store = s3_store(s3, bucket)
-    store.ensure_bucket()
-    create_manifest(store, keys.show(SHOW.slug), SHOW)
-    for number, guest in enumerate(GUESTS[:2]):
-        add_talk(store, f"rec{number}", guest, small_talk(guest))
-    return store
-
-
-@pytest.fixture
-def stack(s3: Stack, bucket: str, store: S3Store, tmp_path: Path) -> Iterator[Stack]:
+def stack(s3_variables: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
     """The test starts its trainer, and nothing else of it."""
-    access = json.loads((s3.home / "secrets" / "s3.json").read_text())
-    settings = {
-        "S3_URL": s3.url("s3"),
-        "S3_BUCKET": bucket,
-        "S3_ACCESS_KEY": access["access"],
-        "S3_SECRET_KEY": access["secret"],
-    }
-    stack = kit.scripted_stack(tmp_path, free_port_base(), settings, step_s=0.2)
+    stack = kit.scripted_stack(tmp_path, free_port_base(), s3_variables, step_s=0.2)
     yield stack
     stack.program("trainer").stop()
 
@@ -101,20 +76,20 @@ def checkpoints(store: S3Store) -> list[Checkpoint]:
     return [load(store, key, Checkpoint) for key in store.list(keys.checkpoints(SHOW.slug, 1))]
 
 
-def test_a_stop_in_the_middle_saves_the_step_in_hand_and_the_next_start_goes_on_from_it(stack: Stack, store: S3Store):
+def test_a_stop_in_the_middle_saves_the_step_in_hand_and_the_next_start_goes_on_from_it(stack: Stack, there: S3Store):
     client = start(stack)
     job = order(client)
     in_the_middle(client, job)
 
     assert stopped(stack) < 15
-    (saved,) = checkpoints(store)
+    (saved,) = checkpoints(there)
     client = start(stack)
     went_on_at = step_of(client, job)
     result = client.result(client.wait(job))
 
     assert 4 <= saved.step < STEPS and went_on_at > saved.step
-    assert [checkpoint.step for checkpoint in checkpoints(store)] == [saved.step, STEPS]
-    adapter = load(store, result["key"], Adapter)
+    assert [checkpoint.step for checkpoint in checkpoints(there)] == [saved.step, STEPS]
+    adapter = load(there, result["key"], Adapter)
     assert [point.step for point in adapter.metrics] == list(range(STEPS + 1))
 
 
@@ -124,22 +99,22 @@ def test_a_trainer_that_trains_nothing_stops_within_seconds(stack: Stack):
     assert stopped(stack) < 8
 
 
-def test_without_grace_it_stops_at_once_and_the_job_begins_again(stack: Stack, store: S3Store):
+def test_without_grace_it_stops_at_once_and_the_job_begins_again(stack: Stack, there: S3Store):
     stack = replace(stack, settings={**stack.settings, "TRAINER_STOP_GRACE_S": "0"})
     client = start(stack)
     job = order(client)
     in_the_middle(client, job)
 
     assert stopped(stack) < 10
-    assert checkpoints(store) == []
+    assert checkpoints(there) == []
     client = start(stack)
     client.result(client.wait(job))
 
-    assert [checkpoint.step for checkpoint in checkpoints(store)] == [STEPS]
+    assert [checkpoint.step for checkpoint in checkpoints(there)] == [STEPS]
 
 
 @pytest.mark.parametrize(("grace_s", "signals"), [("1", 1), ("90", 2)], ids=["the bound", "a second SIGTERM"])
-def test_an_engine_that_does_not_save_is_waited_for_no_longer_than(stack: Stack, store: S3Store, grace_s, signals):
+def test_an_engine_that_does_not_save_is_waited_for_no_longer_than(stack: Stack, there: S3Store, grace_s, signals):
     stack = replace(stack, settings={**stack.settings, "TRAINER_STOP_GRACE_S": grace_s})
     client = start(stack)
     in_the_middle(client, order(client))
@@ -155,4 +130,4 @@ def test_an_engine_that_does_not_save_is_waited_for_no_longer_than(stack: Stack,
     gone(stack)
 
     assert time.monotonic() - began < 20
-    assert "stopped without a checkpoint" in program.log_file.read_text() and checkpoints(store) == []
+    assert "stopped without a checkpoint" in program.log_file.read_text() and checkpoints(there) == []
