@@ -139,6 +139,8 @@ def test_a_stack_whose_store_is_down_says_so_and_takes_no_work(tmp_path):
         with pytest.raises(ServiceUnavailableError, match=r"object store does not answer.*make up"):
             client.submit("/v1/recordings", {"show": "x", "upload_key": "uploads/a"})
         stack.start("s3")
+        stack.wait_healthy("s3")
+        kit.store_of(stack).ensure_bucket()  # as studio does at its start
         stack.wait_healthy("ingest")
     finally:
         stack.down()
