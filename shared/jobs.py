@@ -46,7 +46,7 @@ from shared.errors import (
 )
 from shared.fairness import NO_SHOW, SHOW, next_tag, read_line
 from shared.gpu_time import Ledger, Spent, charged_to, hour_of, window_start
-from shared.patience import Patience
+from shared.patience import Patience, pause
 from shared.problems import problem_of, unexpected
 from shared.progress import Hearing, Pace, ProgressBoard
 from shared.quotas import Quotas
@@ -548,14 +548,8 @@ class Jobs:
                 log.warning("trying again (%d): %s", patience.tries, error)
                 asked_s = getattr(error, "retry_after_s", None) or 0.0  # what a site asks to wait
                 pause_s = max(patience.pause_s, min(asked_s, LONGEST_ASKED_S))
-                self._pause(job, pause_s, f"{error}; trying again ({patience.tries})")
-
-    def _pause(self, job: RunningJob, seconds: float, note: str) -> None:
-        job.progress("waiting", note=note)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            job.check()
-            time.sleep(0.1)
+                job.progress("waiting", note=f"{error}; trying again ({patience.tries})")
+                pause(pause_s, job.check)
 
     @property
     def _own_work_dir(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.errors import DiaryError, EngineFailedError
@@ -10,6 +11,7 @@ from shared.errors import DiaryError, EngineFailedError
 ENGINE_ATTEMPTS = 3
 PATIENCE_S = 600.0
 LONGEST_PAUSE_S = 10.0
+LOOK_S = 0.1
 
 
 @dataclass
@@ -31,3 +33,11 @@ class Patience:
     def pause_s(self) -> float:
         """Seconds to wait before the next try; longer each time."""
         return min(LONGEST_PAUSE_S, 0.5 * 2.0**self.tries)
+
+
+def pause(seconds: float, check: Callable[[], None]) -> None:
+    """Wait, and look ten times a second whether to go on waiting; whatever `check` raises ends it."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        check()
+        time.sleep(min(LOOK_S, left))

@@ -190,18 +190,20 @@ class _Batch:
         self.full = None
 
     def _wait_for_room(self) -> None:
-        """None of ours is under way, so the show's jobs there are others'. A service that is away gets no fuller."""
+        """None of ours is under way, so the show's jobs there are others'."""
         self.job.check()
         self.job.progress("waiting", note=str(self.full))
         time.sleep(ROOM_POLL_S)
-        if time.monotonic() - self.asked_at >= ROOM_S:
-            with suppress(ServiceUnavailableError):
-                self._queue_more()
+        self._try_again()
 
     def _follow(self, number: int, remote: Job) -> None:
         _relay(self.job, self.step, number, len(self.requests), remote)
+        self._try_again()
+
+    def _try_again(self) -> None:
+        """Where there was no room, ask again now and then. A service that is away is asked the next time."""
         if self.full is not None and time.monotonic() - self.asked_at >= ROOM_S:
-            with suppress(ServiceUnavailableError):  # whoever waits for the job finds it away too, and is patient
+            with suppress(ServiceUnavailableError):
                 self._queue_more()
 
 

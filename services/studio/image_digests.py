@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from shared.keys import SERVICES
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE = Path("k8s/images/kustomization.yaml")
-SERVICES = ("studio", "ingest", "transcription", "trainer", "inference")
 HEAD = """\
 # Written by `make push`: what was pushed, by digest. Your overlay takes it as `components: [../../images]`.
 apiVersion: kustomize.config.k8s.io/v1alpha1

@@ -48,6 +48,7 @@ from shared.errors import (
 )
 from shared.gpu_time import spend
 from shared.jobs import JobContext
+from shared.patience import pause
 from shared.schemas import Problem, Progress, TrainRequest, TrainResult
 from shared.store import Store
 
@@ -257,7 +258,7 @@ class Following:
                 gpus = sum(gpus_of(pod) for pod in pods if is_running(pod))
             except ServiceUnavailableError as error:
                 self.job.progress(UNSEEN, note=str(error))
-            self._pause()
+            pause(self.cluster.poll_s, self.job.check)
             spend((time.monotonic() - began) * gpus)
 
     def _look(self) -> Job:
@@ -315,12 +316,6 @@ class Following:
             f"the training pod {name} cannot start: {trouble}. Correct the image or the references of the PodTemplate "
             f"{self.cluster.template}, then try the job again"
         )
-
-    def _pause(self) -> None:
-        until = time.monotonic() + self.cluster.poll_s
-        while time.monotonic() < until:
-            self.job.check()
-            time.sleep(min(0.1, self.cluster.poll_s))
 
 
 class PodLog:

@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from services.trainer.pod_order import DONE, HOPELESS, PASSING, PodOrder
 from services.trainer.settings import PodSettings
 from shared.engines import private_stdout
 from shared.errors import DiaryError
-from shared.patience import Patience
+from shared.patience import Patience, pause
 from shared.problems import problem_of
 from shared.schemas import Progress, TrainRequest
 from shared.service import open_store
@@ -127,14 +126,7 @@ def patiently(train: Callable[[], T], job: PodJob) -> T:
                 raise
             log.warning("trying again (%d): %s", patience.tries, error)
             job.progress("waiting", note=f"{error}; trying again ({patience.tries})")
-            pause(job, patience.pause_s)
-
-
-def pause(job: PodJob, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        job.check()
-        time.sleep(0.1)
+            pause(patience.pause_s, job.check)
 
 
 @contextmanager
