@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,16 @@ def dev_python():
 
 
 @pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory, dev_python) -> Iterator[Stack]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A real S3 server, alone."""
-    stack = Stack(tmp_path_factory.mktemp("s3"), free_port_base(), python_of=dev_python)
+    with s3_server(tmp_path_factory.mktemp("s3")) as stack:
+        yield stack
+
+
+@contextmanager
+def s3_server(home: Path) -> Iterator[Stack]:
+    """A stack of which only the S3 server runs, still without a bucket."""
+    stack = Stack(home, free_port_base(), python_of=lambda name: Path(sys.executable))
     program = stack.program("s3")
     program.start(ROOT)
     try:

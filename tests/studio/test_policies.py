@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from services.studio import policies
-from services.studio.local import BUCKET, ROOT, SERVICES, Stack
+from services.studio.local import BUCKET, SERVICES, Stack
 from shared import keys
 from shared.errors import BadInputError, NotAllowedError
 from shared.store import S3Store
 from tests import kit
-from tests.conftest import free_port_base
+from tests.conftest import free_port_base, s3_server
 
 OTHERS = tuple(name for name in SERVICES if name != "studio")
 WRITTEN = {
@@ -163,15 +163,9 @@ def test_a_stack_of_an_older_version_keeps_its_operators_key_and_gets_one_for_ea
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, dev_python) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("policies"), free_port_base(), python_of=dev_python)
-    program = stack.program("s3")
-    program.start(ROOT)
-    try:
-        stack.wait_healthy("s3")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with s3_server(tmp_path_factory.mktemp("policies")) as stack:
         yield stack
-    finally:
-        program.stop()
 
 
 def store_of(stack: Stack, service: str) -> S3Store:
@@ -188,18 +182,12 @@ def test_each_service_has_a_key_of_its_own_and_none_the_operators(stack: Stack):
 
 
 @pytest.mark.s3
-def test_a_bucket_that_is_not_there_is_made_by_studio_alone(tmp_path: Path, dev_python):
-    empty = Stack(tmp_path, free_port_base(), python_of=dev_python)
-    program = empty.program("s3")
-    program.start(ROOT)
-    try:
-        empty.wait_healthy("s3")
+def test_a_bucket_that_is_not_there_is_made_by_studio_alone(tmp_path: Path):
+    with s3_server(tmp_path) as empty:
         with pytest.raises(NotAllowedError, match=r"bucket diary.* start studio: it makes the bucket"):
             store_of(empty, "trainer").ensure_bucket()
         store_of(empty, "studio").ensure_bucket()
         store_of(empty, "trainer").ensure_bucket()
-    finally:
-        program.stop()
 
 
 @pytest.mark.s3
