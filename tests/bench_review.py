@@ -51,7 +51,7 @@ def main() -> int:
 def running(demo: Path, folder: Path) -> Iterator[Stack]:
     """A copy of a stack's data, with the services that a review needs."""
     shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("pids", "logs", "lease"))
-    stack = Stack(folder, free_port_base() + 600, python_of=venv_python)
+    stack = Stack(folder, free_port_base(), python_of=venv_python)
     try:
         for name in ("s3", "transcription", "studio"):
             stack.program(name).start(ROOT)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count as count_from
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,21 +20,28 @@ from shared.store import S3Store
 from tests.fakes import FakeJob
 
 SHARED = ROOT.parent / "shared"
+# The ports of tests: below those that connections go out from, and elsewhere for each of parallel runs.
+FIRST_PORT, PORTS_TOGETHER, BLOCKS = 10_000, 24, 900
+_blocks = count_from(os.getpid() * 37)
 
 
 def free_port_base(count: int = 14) -> int:
-    """First of `count` free ports in a row, different for parallel runs, below those that connections go out from."""
-    import socket
-
-    base = 10000 + (os.getpid() * 37) % 20000
-    while True:
-        try:
-            for port in range(base, base + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
+    """First of `count` free ports in a row, in a block that no other caller in this process was given."""
+    assert count <= PORTS_TOGETHER
+    for block in islice(_blocks, BLOCKS):
+        base = FIRST_PORT + block % BLOCKS * PORTS_TOGETHER
+        if all(_is_free(port) for port in range(base, base + count)):
             return base
+    raise AssertionError(f"no {count} free ports in a row above {FIRST_PORT}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
         except OSError:
-            base += count
+            return False
+    return True
 
 
 def demand_environments(*names: str) -> None:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(180)]
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Scripted engines, but for ingest: its real one judges the files."""
     real_ingest = {"INGEST_ENGINE_COMMAND": f"{sys.executable} -m services.ingest.engine"}
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("bad"), free_port_base() + 80, real_ingest, step_s=0)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("bad"), free_port_base(), real_ingest, step_s=0)
     try:
         stack.up()
         client = kit.studio_client(stack)

@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("erasure")
     _put(home / "folder" / "talks" / f"{TITLE}.mp3")
     settings = {"INGEST_FOLDER": str(home / "folder")}
-    stack = kit.scripted_stack(home, free_port_base() + 320, settings, step_s=0)
+    stack = kit.scripted_stack(home, free_port_base(), settings, step_s=0)
     try:
         stack.up()
         yield stack

@@ -129,7 +129,7 @@ def _watch_holders(stack: Stack, client: ServiceClient, jobs: list[str]) -> list
 
 
 def test_a_stack_whose_store_is_down_says_so_and_takes_no_work(tmp_path):
-    stack = kit.scripted_stack(tmp_path, free_port_base() + 40)
+    stack = kit.scripted_stack(tmp_path, free_port_base())
     stack._service_token()
     try:
         stack.start("ingest")

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(240)]
 def narrow(tmp_path) -> Iterator[Stack]:
     """One job of a show at a time in each service, studio included."""
     limits = {f"{service.upper()}_SHOW_JOBS": "1" for service in ("studio", *kit.ENGINES)}
-    stack = kit.scripted_stack(tmp_path, free_port_base() + 480, limits, step_s=0.1)
+    stack = kit.scripted_stack(tmp_path, free_port_base(), limits, step_s=0.1)
     try:
         stack.up()
         yield stack

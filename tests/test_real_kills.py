@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.s3, pytest.mark.ti
 def stack(tmp_path):
     demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "speech")
     prepare_base_model()
-    stack = Stack(tmp_path / "stack", free_port_base() + 240)
+    stack = Stack(tmp_path / "stack", free_port_base())
     try:
         stack.up()
         yield stack

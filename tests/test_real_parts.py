@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     demand_environments("studio", "ingest", "transcription", "trainer", "inference", "engine-cpu", "speech")
     prepare_base_model()
     settings = {"INGEST_PRIVATE_NETWORKS": "127.0.0.0/8"}
-    stack = Stack(tmp_path_factory.mktemp("real"), free_port_base() + 120, settings=settings)
+    stack = Stack(tmp_path_factory.mktemp("real"), free_port_base(), settings=settings)
     try:
         stack.up()
         yield stack

@@ -120,7 +120,7 @@ def test_a_show_of_an_earlier_version_is_read_whole(fixture: Path, tmp_path: Pat
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name)
 def test_the_jobs_of_an_earlier_version_are_listed_and_its_unfinished_ones_taken_up(fixture: Path, tmp_path: Path):
-    stack = kit.scripted_stack(tmp_path, free_port_base() + 440, step_s=0)
+    stack = kit.scripted_stack(tmp_path, free_port_base(), step_s=0)
     with tarfile.open(fixture / "jobs.tar.xz") as tar:
         tar.extractall(tmp_path / "state", filter="data")
     try:

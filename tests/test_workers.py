@@ -24,7 +24,7 @@ class Pair:
 @pytest.fixture
 def pair(tmp_path, postgres_url: str) -> Iterator[Pair]:
     """A stack on one Postgres for all services, whose transcription has two workers; studio knows both."""
-    port = free_port_base(16) + 160
+    port = free_port_base(16)
     here, there = f"http://127.0.0.1:{port + 2}", f"http://127.0.0.1:{port + 14}"
     settings = {
         **{f"{service.upper()}_DATABASE_URL": postgres_url for service in SERVICES},

@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def make(home: Path, out: Path) -> None:
-    port = free_port_base() + 400
+    port = free_port_base()
     quick = kit.scripted_stack(home, port, step_s=0)
     try:
         quick.up()

@@ -53,7 +53,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     """The S3 server and inference; the other services stay down."""
     demand_environments(*SERVICES, "engine-cpu")
     prepare_base_model()
-    stack = Stack(tmp_path / "stack", free_port_base() + 320, settings=LONGER_TURNS)
+    stack = Stack(tmp_path / "stack", free_port_base(), settings=LONGER_TURNS)
     try:
         for name in ("s3", "inference"):
             stack.start(name)

@@ -30,7 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, engine_python: str) -> Itera
         "INGEST_MIN_DURATION_S": "0.2",
         "INGEST_PAUSE_S": "0",
     }
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("feed"), free_port_base() + 360, settings, step_s=0)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("feed"), free_port_base(), settings, step_s=0)
     try:
         stack.up()
         yield stack

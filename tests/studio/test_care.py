@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("care"), free_port_base() + 240, step_s=0)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("care"), free_port_base(), step_s=0)
     try:
         stack.up()
         yield stack
@@ -43,7 +43,7 @@ def made(stack: Stack) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Another machine: a store of its own, and the services that import needs."""
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("second"), free_port_base() + 280, step_s=0)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("second"), free_port_base(), step_s=0)
     try:
         for name in ("s3", "studio"):
             stack.start(name)

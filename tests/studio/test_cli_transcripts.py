@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("transcripts"), free_port_base() + 240, step_s=0)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("transcripts"), free_port_base(), step_s=0)
     try:
         stack.up()
         yield stack

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("uploads"), free_port_base() + 320)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("uploads"), free_port_base())
     try:
         for name in ("s3", "studio"):
             stack.start(name)

@@ -27,7 +27,7 @@ PATIENCE_MS = 30_000
 
 @pytest.fixture
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("pages"), free_port_base() + 400, step_s=0.02)
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("pages"), free_port_base(), step_s=0.02)
     try:
         stack.up()
         yield stack
