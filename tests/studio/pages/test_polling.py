@@ -54,6 +54,11 @@ def order(url: str, secret: str) -> str:
     return str(answer.json()["id"])
 
 
+def wait_for_another(card: Any) -> None:
+    first = card.inner_text()
+    until(lambda: card.inner_text() != first, "the card is drawn anew")
+
+
 def test_a_card_that_is_drawn_each_second_keeps_the_focus_and_tells_a_screen_reader_only_news(
     studio, visit: Callable[..., Any]
 ):
@@ -66,15 +71,14 @@ def test_a_card_that_is_drawn_each_second_keeps_the_focus_and_tells_a_screen_rea
            .observe(document.getElementById('changed'), {childList: true})"""
     )
     page.get_by_role("button", name="Stop").focus()
-    first = card.inner_text()
-    until(lambda: card.inner_text() != first, "the card is drawn anew", 10)
+    wait_for_another(card)
 
     assert page.evaluate("document.activeElement.textContent") == "Stop"
     assert card.locator("[role=status], [aria-live]").count() == 0
     assert page.evaluate("told") == []
     crew.stage = "counting"
     card.get_by_text("counting").wait_for()
-    until(lambda: "counting" in told.inner_text(), "the news is told", 10)
+    until(lambda: "counting" in told.inner_text(), "the news is told")
     assert page.evaluate("told") == ["Build a dataset: running, counting"]
 
 
@@ -86,13 +90,40 @@ def test_what_is_wrong_with_a_button_in_a_card_outlives_the_card(studio, visit: 
     card = page.locator(".job")
     card.get_by_text("reading").wait_for()
     page.evaluate("document.querySelector('meta[name=csrf]').content = 'older'")
+    held: list[Any] = []
+    page.route("**/v1/jobs/*", lambda route: held.append(route))
     page.get_by_role("button", name="Stop").click()
+    until(lambda: page.wait_for_timeout(50) is None and held, "it is asked to stop")
+    wait_for_another(card)
+    held[0].continue_()
     page.get_by_text("older than your sign-in").wait_for()
     here.errors.clear()  # the browser tells of the refusal too
-    first = card.inner_text()
-    until(lambda: card.inner_text() != first, "the card is drawn anew", 10)
+    wait_for_another(card)
 
     assert page.get_by_text("older than your sign-in").is_visible()
+
+
+def test_a_button_that_is_held_down_while_its_card_would_be_drawn_anew_is_clicked(studio, visit: Callable[..., Any]):
+    url, secret, _ = studio
+    page = visit(url).sign_in(secret, f"/jobs/{order(url, secret)}")
+    asked: list[str] = []
+
+    def refuse(dialog: Any) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
+    card = page.locator(".job")
+    card.get_by_text("reading").wait_for()
+    page.get_by_role("button", name="Stop").hover()
+    page.mouse.down()
+    for _ in range(2):
+        with page.expect_response("**/card?**"):
+            pass
+    page.mouse.up()
+
+    until(lambda: page.wait_for_timeout(50) is None and asked, "it is asked whether to stop the job")
+    wait_for_another(card)
 
 
 def test_a_job_that_is_done_leads_nobody_away_from_what_they_type(studio, visit: Callable[..., Any]):
@@ -119,7 +150,7 @@ def test_nothing_is_asked_while_nobody_looks(studio, visit: Callable[..., Any]):
     page.wait_for_timeout(2500)
     assert asked == []
     page.evaluate("window.away = false")
-    until(lambda: page.wait_for_timeout(50) is None and asked, "it asks again", 10)
+    until(lambda: page.wait_for_timeout(50) is None and asked, "it asks again")
 
 
 def test_a_double_click_is_one_order(studio, visit: Callable[..., Any]):

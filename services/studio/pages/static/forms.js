@@ -99,7 +99,8 @@ function follow(then, answer) {
 }
 
 export function tell(element, text) {
-  const beside = element.closest('[hx-trigger^=every]') ?? element; // what stands in such a part is gone in a second
+  const part = element.closest('[hx-trigger^=every]'); // what stands in it is gone in a second, or has gone meanwhile
+  const beside = part ? document.getElementById(part.id) ?? part : element;
   let place = element.matches('form') ? element.querySelector('[role=alert]') : beside.nextElementSibling;
   if (!place?.matches('[role=alert]')) {
     if (!text) return;

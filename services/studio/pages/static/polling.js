@@ -6,8 +6,12 @@ const polls = (element) => Boolean(element.getAttribute('hx-trigger')?.startsWit
 const answers = new Map(); // id of a part -> what was answered last
 let before = null; // how a part was that is about to be drawn anew
 let typed = false; // what somebody has typed would be lost with the page
+let held = null; // what a pointer holds down: drawn anew meanwhile, it would not be clicked
 
 document.addEventListener('input', (event) => (typed ||= Boolean(event.target.closest('form'))));
+
+document.addEventListener('pointerdown', (event) => (held = event.target));
+for (const name of ['pointerup', 'pointercancel']) document.addEventListener(name, () => (held = null));
 
 document.addEventListener('htmx:beforeRequest', (event) => {
   if (document.hidden && polls(event.detail.elt)) event.preventDefault();
@@ -16,6 +20,7 @@ document.addEventListener('htmx:beforeRequest', (event) => {
 // A job that is done leads on, but not away from a form that somebody fills in.
 document.addEventListener('htmx:beforeOnLoad', (event) => {
   const { elt, xhr } = event.detail;
+  if (polls(elt) && elt.contains(held)) return event.preventDefault(); // it is asked again soon
   if (!typed || xhr.status !== 200 || !xhr.getResponseHeader('HX-Redirect')) return;
   event.preventDefault();
   before = seen(elt);
