@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
-import httpx
 import pytest
 
 from services.inference import job as story
@@ -21,9 +19,10 @@ from shared.errors import BadInputError, EngineFailedError, EngineRefusedError, 
 from shared.lease import Lease
 from shared.schemas import Episode, EpisodeRequest, EpisodeResult
 from shared.store import load
+from tests.conftest import free_port_base
 from tests.fakes import FakeJob
 from tests.inference.conftest import SHOW, add_adapter
-from tests.kit import until
+from tests.kit import healthy, until
 
 BRIEF = EpisodeRequest(show=SHOW.slug, guest="Theo Vance", about="bees on a roof", words=120)
 
@@ -169,7 +168,7 @@ def test_cancel_is_noticed_at_once_and_ends_the_whole_group(vllm, job, slow):
         engine.say(None, ask(), job)
 
     [(at, pid)] = cancelled_at
-    assert time.monotonic() - at < 4
+    assert time.monotonic() - at < 15, "long before it would have answered"
     assert group_is_gone(pid)
 
 
@@ -183,6 +182,10 @@ def test_whoever_waits_gets_the_device_between_two_turns(vllm, job, tmp_path, ad
         trainer.acquire(lambda note: None)
         took.set()
 
+    def release_once_it_waits() -> None:
+        until(lambda: "waiting for the GPU" in [stage for stage, *_ in job.events], "the episode waits")
+        trainer.release()
+
     waiting = threading.Thread(target=take)
     waiting.start()
     deadline = time.monotonic() + 5
@@ -191,11 +194,12 @@ def test_whoever_waits_gets_the_device_between_two_turns(vllm, job, tmp_path, ad
 
     engine.stop()
 
-    assert took.wait(5)
-    threading.Timer(0.5, trainer.release).start()
+    assert took.wait(30)
+    releasing = threading.Thread(target=release_once_it_waits)
+    releasing.start()
     assert engine.say(adapter, ask(), job)  # waits for the device, starts, loads and proves again
-    assert "waiting for the GPU" in [event[0] for event in job.events]
-    waiting.join()
+    for thread in (waiting, releasing):
+        thread.join()
 
 
 def test_a_missing_program_or_base_model_names_the_setting(settings, tmp_path):
@@ -225,22 +229,17 @@ def test_requests_carry_the_trace_id_into_the_engines_log(vllm, job, settings):
 
 @pytest.fixture
 def fleet():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port_base(1)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fakes", "vllm", "--port", str(port)], stderr=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            httpx.get(f"{url}/health")
-            break
-        except httpx.ConnectError:
-            time.sleep(0.05)
-    yield url
-    process.kill()
-    process.wait()
+    try:
+        until(lambda: healthy(f"{url}/health"), "the server answers")
+        yield url
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_fleet_is_used_without_a_process_or_a_lease(fleet, settings, job, adapter):
@@ -300,7 +299,7 @@ def test_what_an_earlier_run_died_of_is_not_said_of_this_one(vllm, job, settings
 def test_a_hanging_engine_is_given_up_and_the_episode_goes_on_at_the_same_turn(store, job, settings, tmp_path):
     hanging = {"FAKE_VLLM_HANGS_AT": "4", "FAKE_VLLM_HUNG": str(tmp_path / "hung")}
     engine = VllmEngine(
-        settings.model_copy(update={"engine_environment": hanging, "request_timeout_s": 1.5, "scoring_tokens": 0}),
+        settings.model_copy(update={"engine_environment": hanging, "request_timeout_s": 5.0, "scoring_tokens": 0}),
         Lease(tmp_path / "lease", "inference"),
     )
     turns = keys.episode_turns("lamp", keys.episode_id(job.id))
@@ -398,7 +397,7 @@ def test_episodes_with_several_adapters_are_written_at_once_and_each_as_if_it_we
 def test_a_cancel_of_one_leaves_the_engine_to_the_others(writers):
     all_of_them, engine = writers
     for name, adapter in VOICES.items():
-        all_of_them.start(name, BRIEF.model_copy(update={"adapter": adapter}))
+        all_of_them.start(name, BRIEF.model_copy(update={"adapter": adapter, "words": 400}))
     until(lambda: all(all_of_them.turns(name) for name in VOICES), "all have begun", 30)
     pid = engine.pid
 
@@ -444,7 +443,7 @@ def test_a_cancelled_episode_does_not_wait_for_the_device_behind_another(writers
 
     all_of_them.jobs[behind].cancel()
 
-    until(lambda: behind in all_of_them.errors, "the cancelled one has ended", 5)
+    until(lambda: behind in all_of_them.errors, "the cancelled one has ended, and the device is still away", 30)
     trainer.release()
     all_of_them.join()
     assert isinstance(all_of_them.errors.pop(behind), JobCancelledError)

@@ -90,6 +90,12 @@ def first_of(servers: list[Server], job: FakeJob) -> tuple[Server, Server]:
     return one, other
 
 
+def jobs_of_each(servers: list[Server], folder: Path, count: int) -> list[FakeJob]:
+    """So many jobs that turn first to each server: which these are follows from the servers' ports."""
+    jobs = [FakeJob(folder, f"job-{number}") for number in range(100)]
+    return [job for one in servers for job in [job for job in jobs if first_of(servers, job)[0] is one][:count]]
+
+
 def test_jobs_spread_over_the_servers_and_a_lost_one_moves_only_its_own():
     urls = [f"http://vllm-{number}.vllm:8000" for number in range(4)]
     jobs = [f"job-{number}" for number in range(400)]
@@ -114,8 +120,8 @@ def test_all_turns_of_a_job_are_said_by_one_server_and_another_gateway_chooses_t
 
 def test_episodes_of_several_jobs_use_all_servers(two, gateway, tmp_path):
     engine = gateway(*two)
-    for number in range(8):
-        engine.say(None, ask(number), FakeJob(tmp_path, f"job-{number}"))
+    for job in jobs_of_each(two, tmp_path, 4):
+        engine.say(None, ask(), job)
 
     assert all(server.asked("/v1/completions") for server in two)
 
@@ -133,8 +139,8 @@ def test_each_server_loads_an_adapter_and_passes_its_canary_before_it_is_used_th
 
     monkeypatch.setattr(engine, "_ask", noted)
 
-    for number in range(8):
-        engine.say(adapter, ask(number), FakeJob(tmp_path, f"job-{number}"))
+    for job in jobs_of_each(two, tmp_path, 4):
+        engine.say(adapter, ask(), job)
 
     for server in two:
         assert server.asked("/v1/load_lora_adapter") == 1
@@ -157,13 +163,13 @@ def test_a_server_that_speaks_as_the_base_model_is_named_and_its_healthy_neighbo
     adapter = fetch(store, add_adapter(store, "lamp.r1.c8"), tmp_path / "adapters", 16)
     engine = gateway(good, bad)
     said, refused = 0, []
-    for number in range(8):
+    for job in jobs_of_each([good, bad], tmp_path, 4):
         try:
-            said += len(engine.say(adapter, ask(number), FakeJob(tmp_path, f"job-{number}")))
+            said += len(engine.say(adapter, ask(), job))
         except EngineRefusedError as error:
             refused.append(str(error))
 
-    assert said + len(refused) == 8 and said and refused
+    assert (said, len(refused)) == (4, 4)
     assert all(f"canary: lamp.r1.c8 speaks exactly like base on {bad.url}" in text for text in refused)
 
 
@@ -241,10 +247,10 @@ def test_more_adapters_than_the_engine_holds_at_once_are_each_loaded_and_proven_
     adapters = [type(one)(one.name, one.folder, f"{number:064x}") for number, one in enumerate(adapters)]
     engine = gateway(*two, max_loras=2)
 
-    jobs = [FakeJob(tmp_path, f"job-{number}") for number in range(6)]
+    jobs = jobs_of_each(two, tmp_path, 3)
     said = {(one.name, job.id): engine.say(one, ask(), job)[0].text for one in adapters for job in jobs}
 
-    assert len({text for (_, job_id), text in said.items() if job_id == "job-0"}) == 5
+    assert len({text for (_, job_id), text in said.items() if job_id == jobs[0].id}) == 5
     assert [server.asked("/v1/load_lora_adapter") for server in two] == [5, 5]
 
 

@@ -100,9 +100,10 @@ def serving(app: FastAPI) -> Iterator[str]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{port}"
-    until(lambda: healthy(f"{url}/health/ready"), "the app serves", 20)
+    until(lambda: healthy(f"{url}/health/ready"), "the app serves")
     try:
         yield url
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
+        assert not thread.is_alive(), "the next app would share its job library with one that still stops"

@@ -15,7 +15,7 @@ from services.studio.local import ROOT, Stack
 from tests import kit
 from tests.conftest import free_port_base
 
-pytestmark = [pytest.mark.s3, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.s3, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.studio.a_show import put_show
 from tests.studio.test_cli import as_json
 from tests.studio.test_comparing import SECOND, WritingCrew, put_adapter
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

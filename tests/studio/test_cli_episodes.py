@@ -12,7 +12,7 @@ from tests.studio.a_door import Desk, serving, studio_of
 from tests.studio.a_show import put_show
 from tests.studio.test_cli import as_json
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

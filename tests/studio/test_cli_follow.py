@@ -62,7 +62,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, Stepw
 
 
 def begun(desk: Desk, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(**desk.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """It hears Ctrl-C, also where the tests run in the background: who is started there ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(**desk.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_turns_are_printed_as_they_are_written_and_the_verdict_ends_them(desk: tuple[Desk, StepwiseCrew]):

@@ -17,7 +17,7 @@ from tests.fakes import FakeJob, MemoryStore, ScriptedCrew, ScriptedIngestEngine
 from tests.studio.a_door import Desk, serving, studio_of
 from tests.studio.test_cli import as_json
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 class ReadingCrew(ScriptedCrew):

@@ -24,7 +24,7 @@ from tests.studio.test_cli import as_json
 
 MIB = 1024 * 1024
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_killed_command_goes_on_where_it_was_when_it_is_given_again(desk: Desk
     [facts] = [key for key in store.list("uploads/") if key.endswith("upload.json")]
     came = {key: stored.modified for key, stored in store.sizes("uploads/").items()}
     store.may_go_on.set()
-    until(lambda: len(store.list("uploads/")) == len(came) + 1, "the piece on its way was kept", 20)
+    until(lambda: len(store.list("uploads/")) == len(came) + 1, "the piece on its way was kept")
 
     added = as_json(desk.diary("recordings", "add", "lamp", str(file), "--guest", "Ann Ash", "--json"))
 

@@ -33,7 +33,7 @@ FOUND: dict[str, Any] = {
     "warnings": ["the feed tells no lengths"],
 }
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

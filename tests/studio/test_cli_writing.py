@@ -13,11 +13,12 @@ from shared import keys
 from shared.schemas import EpisodeRequest, Lineage, PlannedQuestion, QuestionChapter, QuestionSheet
 from shared.store import create_manifest
 from tests.fakes import MemoryStore, ScriptedCrew
+from tests.kit import until
 from tests.studio.a_door import Desk, serving, studio_of
 from tests.studio.a_show import put_show
 from tests.studio.test_cli import as_json
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +94,15 @@ def test_a_file_that_is_no_brief_is_refused_with_the_fix(desk: Desk, tmp_path: P
     assert done.returncode == 1 and told in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
 
 
-def test_an_order_tells_at_once_who_writes_and_what_it_comes_to(desk: Desk):
+def test_an_order_tells_at_once_who_writes_and_what_it_comes_to(desk: Desk, crew: ScriptedCrew):
+    before = len(crew.asked)
+
     done = desk.diary("episodes", "write", "lamp", "--guest", "Orla Finch", "--words", "3000", "--no-wait")
 
     said = " ".join(done.stderr.split())
     assert done.returncode == 0
     assert "3,000 words" in said and "min of talk" in said and "lamp.r1.c4" in said
+    until(lambda: len(crew.asked) > before, "inference is asked")
 
 
 def test_an_adapter_that_is_not_there_is_refused_before_anything_is_queued(desk: Desk):

@@ -34,8 +34,8 @@ def test_optimizer_state_of_a_finished_run_goes_by_itself(tmp_path: Path):
 
     with TestClient(create_app(store, ScriptedCrew(), settings(tmp_path, every_h=1 / 3600))) as client:
         jobs: Jobs = client.app.state.jobs  # type: ignore[attr-defined]
-        until(lambda: not store.list(keys.checkpoints("lamp", 1)), "the checkpoints are gone", 20)
-        until(lambda: any(job.state is JobState.DONE for job in jobs.list()), "the collection is done", 10)
+        until(lambda: not store.list(keys.checkpoints("lamp", 1)), "the checkpoints are gone")
+        until(lambda: any(job.state is JobState.DONE for job in jobs.list()), "the collection is done")
 
         assert {(job.kind, job.actor) for job in jobs.list()} == {("collect", "studio")}
 
@@ -64,7 +64,7 @@ def test_every_source_of_every_show_is_refreshed_once_per_period(tmp_path: Path)
 
         order_refreshes(jobs, store, 7)
         order_refreshes(jobs, store, 7)
-        until(lambda: all(job.state is JobState.DONE for job in jobs.list()), "all are done", 20)
+        until(lambda: all(job.state is JobState.DONE for job in jobs.list()), "all are done")
 
         assert sorted(job.id for job in jobs.list()) == [
             f"refresh-{show}-{source}-00000007" for show in ("lamp", "moon") for source in ("s1", "s2")

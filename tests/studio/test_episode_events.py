@@ -250,7 +250,7 @@ def test_who_hangs_up_is_looked_for_no_more(tmp_path: Path):
             time.sleep(0.3)
             return store.looks == before
 
-        until(nobody_looks, "nobody looks any more", 20)
+        until(nobody_looks, "nobody looks any more")
         client.delete(f"{url}/v1/jobs/{job['id']}")
 
 

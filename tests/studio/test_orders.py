@@ -37,7 +37,7 @@ def crew() -> ScriptedCrew:
 def door(tmp_path, store, crew) -> Iterator[tuple[TestClient, dict[str, Headers]]]:
     app, secrets = app_of(tmp_path, store, [], orders(store, crew))
     with TestClient(app) as client:
-        until(lambda: client.get("/health/ready").status_code == 200, "studio is ready", 20)
+        until(lambda: client.get("/health/ready").status_code == 200, "studio is ready")
         yield client, {name: {"Authorization": f"Bearer {secret}"} for name, secret in secrets.items()}
 
 
@@ -45,7 +45,7 @@ def done(client: TestClient, headers: Headers, job_id: str) -> Job:
     def job() -> Job:
         return Job.model_validate(client.get(f"/v1/jobs/{job_id}", headers=headers).json())
 
-    until(lambda: job().state.ended, "the job ends", 20)
+    until(lambda: job().state.ended, "the job ends")
     return job()
 
 

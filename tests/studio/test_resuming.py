@@ -34,10 +34,11 @@ class WaitingCrew(ScriptedCrew):
     def ask(self, job: Any, step: str, service: str, path: str, request: Any, result_type: type[Any]) -> Any:
         if path != "/v1/adapters":
             return super().ask(job, step, service, path, request, result_type)
-        self.wished.append(request)
         self._take(request, remote_job_id(job.id, step))
+        self.wished.append(request)
         while not self.fail.wait(0.05):
             job.check()
+        job.check()  # one that was cancelled leaves the failure to whom it is meant for
         self.fail.clear()
         raise BadInputError("the device has no room for it")
 

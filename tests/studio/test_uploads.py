@@ -226,7 +226,7 @@ def test_what_came_before_a_connection_broke_is_kept_and_another_replica_goes_on
         begun = sender.begin(len(data))
         place, key = begun.headers["location"], begun.json()["upload_key"]
         send_and_break(url, place, sender.headers, len(data), data[: 3 * MIB - 777])
-        until(lambda: len(store.list(f"{key}/")) == 4, "what came is kept: facts, two whole pieces and a bit", 20)
+        until(lambda: len(store.list(f"{key}/")) == 4, "what came is kept: facts, two whole pieces and a bit")
         kept = sender.offset(place)
     with serving(other_app) as url, httpx.Client(base_url=url, timeout=30) as client:
         sender = Sender(client, {"Authorization": f"Bearer {other_secrets['ed']}"})

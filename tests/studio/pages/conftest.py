@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from services.studio.local import ROOT
@@ -20,6 +21,7 @@ ARGUMENTS = (
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
 )  # fmt: skip
 SERIOUS = ("serious", "critical")
+PATIENCE_MS = 30_000
 SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
@@ -96,7 +98,7 @@ def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[...
     def begin(url: str, size: str = "wide", scheme: str = "light") -> Visit:
         context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         here = Visit(page, url, pictures)
         page.on("console", lambda told: here.errors.append(told.text) if told.type == "error" else None)
         page.on("pageerror", lambda error: here.errors.append(str(error)))
@@ -106,6 +108,13 @@ def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[...
     yield begin
     told = [error for one in opened for error in one.errors]
     assert told == [], f"the browser complained: {told}"
+
+
+def have_all_read(url: str, secret: str, show: str = "lamp") -> None:
+    """Have studio read the show's transcripts: pages wait only a moment for those that it has not read yet."""
+    httpx.get(
+        f"{url}/v1/shows/{show}/review", headers={"Authorization": f"Bearer {secret}"}, timeout=60
+    ).raise_for_status()
 
 
 def assert_accessible(page: Any) -> None:

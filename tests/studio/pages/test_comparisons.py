@@ -43,6 +43,7 @@ def test_several_models_write_one_brief_and_stand_side_by_side(
     assert page.get_by_text("Nothing was compared yet.").is_visible()
     here.look("comparisons-empty")
     page.get_by_role("link", name="Compare trained models").click()
+    page.wait_for_url(f"{url}{PLACE}/new")
     page.get_by_label(f"{FIRST}, held-out loss").check()
     page.get_by_label("Guest", exact=False).first.fill("Orla Finch")
     here.look("comparison-new")
@@ -50,6 +51,7 @@ def test_several_models_write_one_brief_and_stand_side_by_side(
 
     page.get_by_role("heading", name="Orla Finch, by 3 writers").wait_for()
     page.get_by_role("heading", name="Texts, turn by turn").wait_for(timeout=60_000)
+    page.wait_for_load_state()
     assert page.get_by_text("the canary of base failed").is_visible(), "one that fails is named, the others stay"
     assert page.get_by_role("row", name="words").first.get_by_role("cell").count() == 4
     assert page.locator(".exchange").count() == 2

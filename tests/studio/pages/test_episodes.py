@@ -266,7 +266,7 @@ def test_an_episode_is_stopped_from_its_page_and_what_was_written_stays(
     page.get_by_role("button", name="Stop").click()
 
     page.get_by_role("heading", name="that broke off").wait_for()
-    assert page.get_by_text("Turn 0:").is_visible()
+    page.get_by_text("Turn 0:").wait_for()
     here.open(PLACE)
     assert page.get_by_role("heading", name="Broke off").is_visible()
 
@@ -280,6 +280,8 @@ def test_who_reads_further_up_is_not_moved(studio: tuple[str, str], visit: Calla
     page.wait_for_url("**/episodes/e*")
     crew.turns(1)
     page.get_by_text("Turn 0:").wait_for()
+    page.get_by_text("Writing takes").wait_for()  # above the turns, which this moves down
+    page.locator("progress").wait_for()
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     crew.turns(3)
     page.get_by_text("Turn 3:").wait_for()
@@ -331,7 +333,7 @@ def test_a_finished_episode_shows_its_mark_its_verdict_and_leads_to_its_faults(
     assert "AI-generated fiction." in mark.inner_text() and "Orla Finch never said any of this" in mark.inner_text()
     assert page.locator("#report ~ p strong").first.inner_text().startswith("not usable: ")
     page.locator(".findings li", has_text="recites").get_by_role("link", name="turn 5").click()
-    assert page.url.endswith("#turn-5")
+    page.wait_for_url("**#turn-5")
     recited = page.locator("#turn-5 mark").inner_text()
     assert len(recited.split()) == 14
     button = page.locator("#turn-5 button.play")

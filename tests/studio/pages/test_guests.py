@@ -67,6 +67,7 @@ def test_a_sheet_is_made_from_a_text_and_put_right(
     with page.expect_navigation():
         page.get_by_role("button", name="Find the facts").click()
     page.get_by_role("link", name=NAME).or_(page.get_by_role("heading", name="Facts about")).first.wait_for()
+    page.locator(".job").wait_for(state="detached")  # while it is there, it may lead on at any moment
     here.open(f"{PLACE}/{guest_id(NAME)}")
 
     assert page.locator("q").inner_text() == SENTENCE

@@ -42,7 +42,7 @@ from tests.studio.pages.a_hostile_show import (
     put_hostile_show,
     put_what_grows,
 )
-from tests.studio.pages.conftest import SIZES
+from tests.studio.pages.conftest import SIZES, have_all_read
 
 PEOPLE: dict[str, Role] = {"ann": "admin", "vi": "viewer"}
 # Pages that nothing leads to, or only in a state that passes; crawling finds all others.
@@ -113,6 +113,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     put_what_grows(store)
     app = create_app(store, HostileCrew(), settings, statuses=hostile_statuses, ask_logs=hostile_logs)
     with serving(app) as url:
+        have_all_read(url, secrets["ann"])
         found = Door(url, app, store, secrets)
         for name, (path, body, state) in orders().items():
             found.order(name, path, body, state)
@@ -384,6 +385,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('main *, header *, nav *, foot
   .slice(0, 6).join(', ')"""
 
 
+@pytest.mark.timeout(600)
 def test_a_browser_runs_nothing_of_it_and_no_page_is_wider_than_a_phone(door: Door, visit: Callable[..., Any]):
     routes = page_routes(door.app)
     here = visit(door.url, "phone")

@@ -17,6 +17,7 @@ from tests.fakes import MemoryStore, ScriptedCrew
 from tests.kit import until
 from tests.studio.a_door import serving, studio_of
 from tests.studio.pages.a_talk import put_lamp, put_recording, put_transcript, tone
+from tests.studio.pages.conftest import have_all_read
 
 KNOWN = (Role.HOST, Role.GUEST)
 VOICE = {"name": None, "role": "host", "model": "ge2e", "speech_s": 90, "recordings": ["r1"], "since": "2030-01-01"}
@@ -59,6 +60,7 @@ def studio(tmp_path: Path, crew: ScriptedCrew) -> Iterator[tuple[str, str]]:
     put_transcript(store, "r3", KNOWN, HostMethod.NAMED)
     app, secret = studio_of(tmp_path, store, crew)
     with serving(app) as url:
+        have_all_read(url, secret)
         yield url, secret
 
 
@@ -74,6 +76,7 @@ def test_somebody_listens_and_says_who_it_is_and_then_the_others_are_recognised(
     page.wait_for_selector("button.play[aria-pressed=true]")
     page.get_by_role("button", name=re.compile("This is the host.*S1")).first.click()
     page.get_by_text("The host's voice is known now").wait_for()
+    page.wait_for_load_state()
     [(_, [request])] = crew.asked
     assert (request.show, request.speaker) == ("lamp", "S1")
 
@@ -125,6 +128,7 @@ def test_without_transcription_the_questions_stand(tmp_path: Path, visit: Callab
     put_transcript(store, "r1")
     app, secret = studio_of(tmp_path, store, HttpCrew({"transcription": "http://127.0.0.1:9"}, ""))
     with serving(app) as url:
+        have_all_read(url, secret)
         page = visit(url).sign_in(secret, "/shows/lamp/host")
 
         page.locator("[role=status] .problem").wait_for()

@@ -207,18 +207,25 @@ def test_many_jobs_come_in_pages(client):
     assert second.count('<th scope="row">') == 2 and 'rel="prev"' in second and 'rel="next"' not in second
 
 
-def test_services_tell_how_they_are_and_models_how_far(tmp_path: Path, visit: Callable[..., Any]):
+@pytest.fixture
+def busy_studio(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """One of whose services a model is on its way to, and one that is away."""
     statuses = [
         ServiceStatus(service="inference", state="ready", version="0.1.0", models=(DOWNLOADING,)),
         ServiceStatus(service="trainer", state="away", note="trainer does not answer; start it with `make up`"),
     ]
     app, secrets = app_of(tmp_path, statuses)
     with serving(app) as url:
-        here = visit(url)
-        page = here.sign_in(secrets["vi"], "/status")
-        page.get_by_role("heading", name="studio").wait_for()
-        here.look("status")
+        yield url, secrets
 
-        assert page.get_by_text("owner/large downloading 4.2/14.5 GB, 12 min left").is_visible()
-        assert page.get_by_text("trainer does not answer").is_visible()
-        assert page.get_by_role("heading", name="studio").inner_text().endswith("ready")
+
+def test_services_tell_how_they_are_and_models_how_far(busy_studio, visit: Callable[..., Any]):
+    url, secrets = busy_studio
+    here = visit(url)
+    page = here.sign_in(secrets["vi"], "/status")
+    page.get_by_role("heading", name="studio").wait_for()
+    here.look("status")
+
+    assert page.get_by_text("owner/large downloading 4.2/14.5 GB, 12 min left").is_visible()
+    assert page.get_by_text("trainer does not answer").is_visible()
+    assert page.get_by_role("heading", name="studio").inner_text().endswith("ready")

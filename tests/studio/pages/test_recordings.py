@@ -18,6 +18,7 @@ from tests.fakes import MemoryStore, ScriptedCrew
 from tests.kit import until
 from tests.studio.a_door import serving, studio_of
 from tests.studio.pages.a_talk import advert, put_lamp, put_recording, put_transcript, tone
+from tests.studio.pages.conftest import have_all_read
 
 KNOWN = (Role.HOST, Role.GUEST)
 HISTORY = [
@@ -54,6 +55,7 @@ def crew() -> ScriptedCrew:
 def studio(tmp_path: Path, store: MemoryStore, crew: ScriptedCrew) -> Iterator[tuple[str, str]]:
     app, secret = studio_of(tmp_path, store, crew)
     with serving(app) as url:
+        have_all_read(url, secret)
         yield url, secret
 
 
@@ -68,8 +70,8 @@ def test_the_list_is_filtered_as_somebody_types(studio, visit: Callable[..., Any
     assert page.locator("#recordings tbody tr:visible").count() == 1
     assert page.get_by_text("1 of 4").is_visible()
     page.get_by_role("link", name="A <b>baker</b> at four").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "A <b>baker</b> at four"
-    assert page.get_by_text("It is very quiet.").is_visible()
+    page.get_by_role("heading", level=1, name="A <b>baker</b> at four", exact=True).wait_for()
+    page.get_by_text("It is very quiet.").wait_for()
 
 
 def test_the_list_on_a_phone_in_the_dark(studio, visit: Callable[..., Any]):
@@ -112,7 +114,8 @@ def test_one_is_corrected_and_a_part_is_left_out_and_taken_in_again(studio, stor
     page.get_by_label("From").fill("0:08.5")
     page.get_by_label("To", exact=True).fill("0:12")
     page.get_by_label("Because it is").select_option("trailer")
-    page.get_by_role("button", name="Leave it out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Leave it out").click()
     page.get_by_role("button", name="the trailer").wait_for()
     spans = recordings.read(store, "lamp", "r1").excluded_spans
     assert [(one.start_s, one.end_s, one.found_by) for one in spans] == [

@@ -89,7 +89,7 @@ def test_on_a_phone_by_keyboard(studio, store: MemoryStore, visit: Callable[...,
     page.keyboard.press("Enter")
     until(lambda: kinds(store)["wicks"] == "greeting", "it is a greeting")
     page.locator("#k-wicks-greeting[aria-pressed=true]").wait_for()
-    assert page.evaluate("document.activeElement.id") == "k-wicks-greeting"
+    page.wait_for_function("() => document.activeElement.id === 'k-wicks-greeting'")
 
 
 def test_before_anybody_has_looked_it_says_what_to_do(tmp_path: Path, visit: Callable[..., Any]):

@@ -129,6 +129,7 @@ def test_a_run_under_way_is_followed_from_training_it_to_its_failure_and_on(
 
     crew.go_on.set()
     page.get_by_role("heading", name="It stopped at step 12").wait_for()
+    page.wait_for_load_state()
     assert page.get_by_text("train with a lower rank").first.is_visible()
     here.look("run-stopped")
     page.get_by_role("button", name="Resume at step 12").click()
@@ -138,6 +139,7 @@ def test_a_run_under_way_is_followed_from_training_it_to_its_failure_and_on(
     assert page.locator("#checkpoint-table").get_by_role("rowheader", name="6", exact=True).is_visible()
     crew.go_on.set()
     page.get_by_role("heading", name="It stopped at step 18").wait_for()
+    page.wait_for_load_state()
     page.get_by_role("button", name="Train anew").click()
     page.wait_for_url("**/jobs/*")
     assert page.get_by_text("epochs").is_visible()

@@ -113,6 +113,7 @@ def test_other_filters_are_set_and_taken_away_and_it_is_looked_at_again(studio, 
     page.get_by_label("Only the newest").fill("5")
     page.get_by_role("button", name="See what would come").click()
     page.get_by_role("heading", name="would come").wait_for()
+    page.wait_for_load_state()
 
     page.get_by_label("Only the newest").fill("")
     page.get_by_label("Title contains").fill("ships")
@@ -199,7 +200,7 @@ def test_a_large_file_goes_on_after_a_pause_and_after_the_page_was_closed(studio
 
     page.locator("#files").set_input_files(long)
     page.get_by_role("button", name="Send 1 file").click()
-    page.get_by_role("link", name="Open the recording").wait_for()
+    page.get_by_role("link", name="Open the recording").wait_for(timeout=60_000)
 
     assert store.get(brought(store)["long.mp3"].original.key) == data
     assert len([key for key in store.list(keys.UPLOADS) if key.endswith("upload.json")]) == 0

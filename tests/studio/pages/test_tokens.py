@@ -49,6 +49,7 @@ def test_a_token_is_given_out_shown_once_and_revoked(studio: tuple[str, str], vi
     page.get_by_role("link", name="I have kept it").click()
     row = page.locator("tr", has_text="nia")
     row.wait_for()
+    page.wait_for_load_state()
     assert given not in page.content()
     assert "editor" in row.inner_text() and "lamp" in row.inner_text() and "given out here" in row.inner_text()
     page.once("dialog", lambda dialog: dialog.accept())

@@ -27,7 +27,8 @@ PATIENCE_MS = 30_000
 
 @pytest.fixture
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = kit.scripted_stack(tmp_path_factory.mktemp("pages"), free_port_base(), step_s=0.02)
+    live = {"FAKE_VLLM_TURN_S": "0.5"}  # an episode still grows when its page is there
+    stack = kit.scripted_stack(tmp_path_factory.mktemp("pages"), free_port_base(), live, step_s=0.02)
     try:
         stack.up()
         yield stack
@@ -176,6 +177,7 @@ def write_an_episode(here: Visit) -> None:
     here.look("story-16-written-live")
     page.get_by_role("link", name="Read it with its report").click()
     page.wait_for_selector("h1:has-text('Orla Finnegan')")
+    page.wait_for_load_state()
 
 
 def read_its_report(here: Visit) -> None:
