@@ -12,12 +12,22 @@ from itertools import count as count_from
 from itertools import islice
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from services.studio.local import ROOT, Stack, venv_python
 from shared.client import ServiceClient
 from shared.store import S3Store
 from tests.fakes import FakeJob
+
+# What an example may take is no promise of ours: a machine that is busy is no failure.
+hypothesis.settings.register_profile(
+    "unhurried",
+    parent=hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("unhurried")
 
 SHARED = ROOT.parent / "shared"
 # The ports of tests: below those that connections go out from, and elsewhere for each of parallel runs.

@@ -34,11 +34,12 @@ def scripted_stack(home: Path, port: int, settings: Mapping[str, str] | None = N
     commands["INFERENCE_ENGINE_COMMAND"] = f"{python} -m tests.fakes vllm --model {{model}}"
     slow = {"FAKE_STEP_S": str(step_s), "FAKE_VLLM_TURN_S": str(step_s)}
     quick = {f"{service}_LEASE_MIN_HOLD_S": "1" for service in ("TRANSCRIPTION", "TRAINER", "INFERENCE")}
+    unasked = {"STUDIO_COLLECT_EVERY_H": "0", "STUDIO_REFRESH_EVERY_H": "0"}  # at a full sixth hour, whatever test runs
     return Stack(
         home,
         port,
         python_of=lambda name: Path(python),
-        settings={**commands, **slow, **quick, **(settings or {})},
+        settings={**commands, **slow, **quick, **unasked, **(settings or {})},
         base_model=tiny_base_model(home / "base"),
     )
 
@@ -124,7 +125,7 @@ def healthy(url: str) -> bool:
         return False
 
 
-def at_stage(client: ServiceClient, job: Job, stage: str) -> None:
+def at_stage(client: ServiceClient, job: Job, stage: str, timeout_s: float = 120.0) -> None:
     """Wait until the pipeline is in a stage (or beyond waiting: the job's end fails the test)."""
 
     def there() -> bool:
@@ -135,7 +136,7 @@ def at_stage(client: ServiceClient, job: Job, stage: str) -> None:
         assert not now.state.ended, f"{now.state} before {stage}: {now.problem}"
         return now.progress is not None and now.progress.stage.startswith(stage)
 
-    until(there, f"stage {stage}")
+    until(there, f"stage {stage}", timeout_s)
 
 
 def kill(stack: Stack, name: str) -> None:
@@ -147,7 +148,7 @@ def engine_pids(stack: Stack, services: Sequence[str] = ENGINES) -> dict[str, in
     """First process of each engine that runs now, by service."""
     found = {}
     for service in services:
-        engines = httpx.get(stack.url(service) + "/health/live", timeout=5).json()["engines"]
+        engines = httpx.get(stack.url(service) + "/health/live", timeout=30).json()["engines"]
         if engines:
             found[service] = next(iter(engines.values()))
     return found

@@ -151,7 +151,7 @@ def start_workers(workers: Sequence[Program]) -> None:
     for worker in workers:
         worker.start(ROOT)
     for worker in workers:
-        kit.until(partial(kit.healthy, worker.health), f"{worker.name} takes work; see {worker.log_file}")
+        kit.until(partial(kit.healthy, worker.health), f"{worker.name} takes work; see {worker.log_file}", 180)
 
 
 def seed_show(store: S3Store, slug: str, recordings: int) -> list[str]:

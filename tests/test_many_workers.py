@@ -29,7 +29,7 @@ from tests.k8s.edges import service_edges
 from tests.k8s.manifests import with_components
 from tests.team import Team
 
-pytestmark = [pytest.mark.s3, pytest.mark.postgres, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.s3, pytest.mark.postgres, pytest.mark.timeout(900)]
 
 RECORDINGS = 60
 OUTAGE_S = 10.0
@@ -89,7 +89,7 @@ def test_the_network_policies_allow_exactly_these_calls():
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[Team]:
     """Three workers of transcription, and nothing else."""
-    few = team.assemble(tmp_path / "team", free_port_base(20), {"transcription": 3}, step_s=1.0)
+    few = team.assemble(tmp_path / "team", free_port_base(20), {"transcription": 3}, step_s=2.0)
     try:
         few.start("transcription")
         yield few
@@ -107,7 +107,7 @@ def test_500_queued_recordings_of_one_show_delay_another_shows_first_by_one_job_
     with ThreadPoolExecutor(8) as pool:
         before = list(pool.map(partial(ask, "large"), many))
     mine = ask("small", one)
-    kit.until(lambda: client.job(mine.id).state is not JobState.QUEUED, "the other show's first job is begun")
+    kit.until(lambda: client.job(mine.id).state is not JobState.QUEUED, "the other show's first job is begun", 180)
     times = claims(three)
 
     assert len(before) == QUEUED
@@ -150,7 +150,7 @@ def transcribed(store: S3Store) -> list[str]:
 
 
 def at_least_transcribed(store: S3Store, count: int) -> None:
-    kit.until(lambda: len(transcribed(store)) >= count, f"{count} recordings have a transcript", 120)
+    kit.until(lambda: len(transcribed(store)) >= count, f"{count} recordings have a transcript", 240)
     assert len(transcribed(store)) < RECORDINGS
 
 

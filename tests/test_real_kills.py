@@ -53,7 +53,7 @@ def test_real_engines_and_their_services_are_killed_at_their_work_and_nothing_is
     job = client.submit("/v1/pipelines", asked)
 
     for stage, service in zip(kit.STAGES[1:], kit.ENGINES[1:], strict=True):
-        kit.at_stage(client, job, stage)
+        kit.at_stage(client, job, stage, 600)
         killed = kit.until(partial(engine_of, stack, service), f"{service} works", 300)
         time.sleep(5)
         os.killpg(killed, signal.SIGKILL)

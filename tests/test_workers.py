@@ -30,6 +30,7 @@ def pair(tmp_path, postgres_url: str) -> Iterator[Pair]:
         **{f"{service.upper()}_DATABASE_URL": postgres_url for service in SERVICES},
         "TRANSCRIPTION_SILENT_AFTER_S": "3",
         "STUDIO_TRANSCRIPTION_URL": f"{here} {there}",
+        "TRANSCRIPTION_ENGINE_COMMAND": f"env FAKE_STEP_S=0.75 {kit.engine_command('transcription')}",
     }
     stack = kit.scripted_stack(tmp_path, port, settings)
     first = stack.program("transcription")
@@ -54,7 +55,7 @@ def pair(tmp_path, postgres_url: str) -> Iterator[Pair]:
 def test_the_pipeline_finishes_although_a_worker_never_comes_back(pair: Pair):
     client = kit.studio_client(pair.stack)
     show = kit.create_show(client, "never")
-    kit.until(lambda: kit.healthy(pair.second.health), "the second worker is up")
+    kit.until(lambda: kit.healthy(pair.second.health), "the second worker is up", 120)
     asked = kit.order(client, show, audio=4)
     job = client.submit("/v1/pipelines", asked)
 

@@ -17,6 +17,9 @@ from shared.errors import BadAudioError, EngineFailedError
 
 LIMITS = Limits(max_bytes=10**9, max_duration_s=60, min_duration_s=5, ffmpeg_limit_s=20, ffmpeg_memory_mb=512)
 
+# Put before a script: it waits for its bounds. That of files is set after that of memory.
+BOUND = "import resource\nwhile resource.getrlimit(resource.RLIMIT_FSIZE)[0] == -1: time.sleep(0.01)\n"
+
 
 def run(script: str, limits: Limits = LIMITS) -> tuple[Done, bytes, list[float]]:
     heard, lengths = bytearray(), list[float]()
@@ -50,21 +53,21 @@ def test_what_burns_too_much_cpu_is_ended():
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         bounded.bind(busy.pid, LIMITS.model_copy(update={"ffmpeg_limit_s": 1.0}))
-        code = busy.wait(timeout=30)
+        code = busy.wait(timeout=100)
     finally:
         busy.kill()
     assert "INGEST_FFMPEG_LIMIT_S" in str(audio.failure("", code, LIMITS))
 
 
 def test_what_takes_too_much_memory_fails_inside_its_bound():
-    done, *_ = run("try: bytearray(2_000_000_000)\nexcept MemoryError: sys.exit('Cannot allocate memory')")
+    done, *_ = run(BOUND + "try: bytearray(2_000_000_000)\nexcept MemoryError: sys.exit('Cannot allocate memory')")
 
     assert "INGEST_FFMPEG_MEMORY_MB" in str(audio.failure(done.log, done.code, LIMITS))
 
 
 def test_what_writes_too_much_is_ended(tmp_path):
     done, *_ = run(
-        f"import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        f"{BOUND}import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
         f"file = open({str(tmp_path / 'bomb')!r}, 'wb')\nwhile True: file.write(bytes(1_000_000))"
     )
 

@@ -88,17 +88,19 @@ def test_an_unexpected_error_in_the_child_is_told_with_its_kind(engine: PipeEngi
 
 def test_cancel_ends_the_whole_process_group_within_five_seconds(engine: PipeEngine, job: FakeJob):
     grandchildren: list[int] = []
+    asked: list[float] = []
 
     def on_event(event: dict) -> None:
         grandchildren.append(event["grandchild"])
+        asked.append(time.monotonic())
         job.cancel()
 
-    began = time.monotonic()
     with pytest.raises(JobCancelledError):
         engine.call("hang_with_grandchild", {}, job, on_event)
 
-    assert time.monotonic() - began < 5
-    assert not engine.alive and _gone(grandchildren[0])
+    assert time.monotonic() - asked[0] < 5
+    assert not engine.alive
+    _until(lambda: _gone(grandchildren[0]), 5)
 
 
 def test_the_engine_dies_with_its_service_even_when_that_is_killed(tmp_path: Path):
@@ -115,14 +117,14 @@ def test_the_engine_dies_with_its_service_even_when_that_is_killed(tmp_path: Pat
     os.kill(service.pid, signal.SIGKILL)
     service.wait()
 
-    _until(lambda: _gone(grandchild), 5)
+    _until(lambda: _gone(grandchild), 20)
 
 
 def test_an_idle_engine_is_stopped_and_gives_the_lease_back(tmp_path: Path, job: FakeJob):
     engine = make_engine(tmp_path, Lease(tmp_path / "lease", "toy"), idle_s=0.2)
     engine.call("count", {"to": 1}, job)
 
-    _until(lambda: not engine.alive, 5)
+    _until(lambda: not engine.alive, 20)
 
     Lease(tmp_path / "lease", "other").acquire(lambda note: None)
 

@@ -268,7 +268,7 @@ def test_one_worker_at_a_time_submits_to_a_queue(make_jobs: MakeJobs):
     with ours.board.one_at_a_time("inference-jobs") as connection:
         other.start()
         several_processes = connection.dialect.name == "postgresql"
-        waited = not entered.wait(0.5)
+        waited = not entered.wait(0.5 if several_processes else 30)
     other.join(10)
     theirs.close()
 

@@ -25,7 +25,7 @@ def test_a_second_service_waits_until_the_first_lets_go(tmp_path: Path):
     notes: list[str] = []
     waiter = threading.Thread(target=inference.acquire, args=(notes.append,))
     waiter.start()
-    _until(trainer.wanted)
+    _until(lambda: notes and trainer.wanted())
 
     trainer.release()
 
@@ -99,11 +99,11 @@ def test_a_cancelled_waiter_gives_its_ticket_back(tmp_path: Path):
 
 
 def test_a_holder_is_left_alone_for_its_fair_share(tmp_path: Path):
-    holder, waiter = Lease(tmp_path, "trainer", min_hold_s=1.5), Lease(tmp_path, "inference")
+    holder, waiter = Lease(tmp_path, "trainer", min_hold_s=3.0), Lease(tmp_path, "inference")
     holder.acquire(patient)
     thread = threading.Thread(target=waiter.acquire, args=(patient,))
     thread.start()
-    time.sleep(0.6)
+    _until(lambda: list((tmp_path / "tickets").glob("*.ticket")))
 
     assert not holder.wanted()
     _until(holder.wanted)

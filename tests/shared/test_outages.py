@@ -21,6 +21,8 @@ from tests import kit
 from tests.conftest import free_port_base
 from tests.team import Postgres
 
+pytestmark = pytest.mark.timeout(300)
+
 
 class Order(BaseModel):
     words: int = 3
@@ -66,7 +68,7 @@ def submit(jobs: Jobs) -> Job:
 
 
 def ended(jobs: Jobs, job: Job) -> Job:
-    return kit.until(lambda: (now := jobs.get(job.id)).state.ended and now, "the job has ended")
+    return kit.until(lambda: (now := jobs.get(job.id)).state.ended and now, "the job has ended", 150)
 
 
 @pytest.mark.postgres

@@ -79,8 +79,9 @@ def test_a_model_is_brought_from_the_start_on_and_everybody_sees_how_far_it_is(s
     until(lambda: state_of(shelf).get("done_gb") == 4.2, "4.2 GB are here")
     downloading = state_of(shelf)
     download.done_gb = 14.5
-    until(lambda: state_of(shelf)["state"] == "ready", "it is here")
+    until(lambda: caplog.messages[-1:] == ["model ready: tests/large"], "the end is logged")
 
+    assert state_of(shelf)["state"] == "ready"
     assert (downloading["name"], downloading["state"], downloading["total_gb"]) == (MODEL.name, "downloading", 14.5)
     messages = [record.message for record in caplog.records if record.name == "shared.shelf"]
     assert messages == [
@@ -157,7 +158,7 @@ def test_a_service_that_stops_gives_up_at_once(shelf, download):
 
     shelf.stop()
 
-    assert time.monotonic() - began < 1 and state_of(shelf)["state"] == "failed"
+    assert time.monotonic() - began < 2.5 and state_of(shelf)["state"] == "failed"
 
 
 # ---- in a service ----------------------------------------------------------------------------------------------------

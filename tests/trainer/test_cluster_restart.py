@@ -22,6 +22,7 @@ from tests.trainer.conftest import SHOW
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
 STEPS = 40
+ENDLESS = 2000  # of a training that is cancelled
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ def start(stack: Stack) -> ServiceClient:
     return ServiceClient("trainer", stack.url("trainer"), stack.admin_token())
 
 
-def order(client: ServiceClient) -> Job:
+def order(client: ServiceClient, steps: int = STEPS) -> Job:
     built = client.result(client.wait(client.submit("/v1/datasets", {"show": SHOW.slug, "max_length": 512})))
-    wish = {"show": SHOW.slug, "dataset": built["dataset"], "steps": STEPS, "checkpoint_every": 8}
+    wish = {"show": SHOW.slug, "dataset": built["dataset"], "steps": steps, "checkpoint_every": 8}
     return client.submit("/v1/adapters", wish)
 
 
@@ -91,16 +92,16 @@ def test_a_stop_of_the_trainer_leaves_the_pod_alone_and_a_cancel_ends_it(
     stack: Stack, there: S3Store, kubernetes: FakeCluster
 ):
     client = start(stack)
-    job = order(client)
+    job = order(client, ENDLESS)
     until_training(client, job)
     stack.program("trainer").signal(signal.SIGTERM)
-    kit.until(lambda: stack.program("trainer").pid() is None, "the trainer has ended", 20)
+    kit.until(lambda: stack.program("trainer").pid() is None, "the trainer has ended")
     assert not kubernetes.deleted and kubernetes.running()
 
     client = start(stack)
     until_training(client, job)
     client.cancel(job.id)
 
-    kit.until(lambda: kubernetes.deleted, "the Job is deleted", 20)
+    kit.until(lambda: kubernetes.deleted, "the Job is deleted")
     [pod] = kubernetes.pods.values()
-    kit.until(lambda: pod.process and pod.process.poll() == 75, "the pod has ended", 20)
+    kit.until(lambda: pod.process and pod.process.poll() == 143, "the pod has ended")

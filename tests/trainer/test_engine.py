@@ -102,9 +102,9 @@ def test_whoever_waits_gets_the_device_after_the_step_in_hand_and_no_step_is_los
     plan = plan_for(job, base, steps=50, checkpoint_every=50)
     with pytest.raises(LeaseYieldedError, match="goes on after step"):
         engine.train(plan, job, kept)
-    thread.join(10)
+    thread.join(60)
 
-    assert got_it_at[0] - asked_at[0] < 5
+    assert got_it_at[0] - asked_at[0] < 12, "before the training would have ended by itself"
     assert len(kept) == 1 and kept[0] >= 1, "a checkpoint out of turn"
     shorter = plan.course.model_copy(update={"steps": kept[0] + 2})
     resumed = engine.train(plan.model_copy(update={"course": shorter, "metrics": kept.metrics}), job, kept)
@@ -112,17 +112,17 @@ def test_whoever_waits_gets_the_device_after_the_step_in_hand_and_no_step_is_los
 
 
 def test_cancelling_kills_the_child_within_seconds(engine, job, base):
-    pids: list[int] = []
+    cancelled: list[tuple[int, float]] = []
 
     def cancel_at_first_checkpoint(folder: Path, step: int, metrics) -> None:
-        pids.append(engine.process.pid)
+        cancelled.append((engine.process.pid, time.monotonic()))
         job.cancel()
 
-    began = time.monotonic()
     with pytest.raises(JobCancelledError):
         engine.train(plan_for(job, base, steps=100), job, cancel_at_first_checkpoint)
 
-    assert time.monotonic() - began < 10 and not psutil.pid_exists(pids[0])
+    [(pid, at)] = cancelled
+    assert time.monotonic() - at < 10 and not psutil.pid_exists(pid)
 
 
 @pytest.mark.parametrize(("chosen", "count"), [("", 4), ("0", 1), ("2,3", 2), ("0,1,2,3,4,5", 4), ("GPU-8f2a, ", 1)])
