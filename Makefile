@@ -13,10 +13,10 @@ help: ## list these targets
 install: $(ENVIRONMENTS:%=.venvs/%/.installed) ## make or update all environments
 
 up: $(PRODUCT:%=.venvs/%/.installed) ## start the store, the services and the pages on this machine, without Docker
-	.venvs/studio/bin/python -m services.studio.local up
+	.venvs/studio/bin/python -m services.studio.machine.local up
 
 down: .venvs/studio/.installed ## stop what `make up` started
-	.venvs/studio/bin/python -m services.studio.local down
+	.venvs/studio/bin/python -m services.studio.machine.local down
 
 demo: ## the whole story on two CPU cores, from speech to a new episode, installs included
 	@began=$$(date +%s) && $(MAKE) --no-print-directory install-demo && \
@@ -65,13 +65,13 @@ showcase: .venvs/studio/.installed ## 10,000 words with an invented guest, by th
 	.venvs/studio/bin/python -m examples.showcase
 
 doctor: ## what this machine has and lacks for containers, before anything is downloaded
-	@$(PYTHON) -m services.studio.host
+	@$(PYTHON) -m services.studio.machine.host
 
 env: ## what `docker compose up` needs: .env to edit, and random secrets in secrets/ (HF_TOKEN=... goes there too)
-	@$(PYTHON) -m services.studio.env
+	@$(PYTHON) -m services.studio.machine.env
 
 s3-policies: ## a key of the object store for each service, in secrets/, and what it may do with it, in dist/s3/
-	@$(PYTHON) -m services.studio.policies $(and $(S3_BUCKET),--bucket $(S3_BUCKET))
+	@$(PYTHON) -m services.studio.machine.policies $(and $(S3_BUCKET),--bucket $(S3_BUCKET))
 
 pull: ## fetch the images of others; ours too, where IMAGE_PREFIX names your registry
 	docker compose pull --ignore-buildable
@@ -91,7 +91,7 @@ images: .venvs/dev/.installed ## build all images (IMAGE_PREFIX=... VERSION=...)
 
 push: ## send our images to the registry that IMAGE_PREFIX names, and write their digests to k8s/images
 	docker compose push $(SERVICES)
-	@$(PYTHON) -m services.studio.image_digests $$(docker compose config --images $(SERVICES))
+	@$(PYTHON) -m services.studio.machine.image_digests $$(docker compose config --images $(SERVICES))
 
 format: .venvs/dev/.installed ## lay out the code and repair what a tool can
 	.venvs/dev/bin/ruff check --fix shared services tests examples

@@ -20,7 +20,7 @@ from typing import Any
 
 import jiwer
 
-from services.studio.local import ROOT, Stack, prepare_base_model, venv_python
+from services.studio.machine.local import ROOT, Stack, prepare_base_model, venv_python
 from shared.client import ServiceClient
 from shared.errors import DiaryError
 from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, Job, Recording, Show, Transcript

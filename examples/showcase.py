@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.studio.local import ROOT
-from services.studio.terminal import follow, studio
+from services.studio.commands.terminal import follow, studio
+from services.studio.machine.local import ROOT
 from shared.client import ServiceClient
 from shared.errors import DiaryError, NotFoundError
 from shared.machine import Answer, run

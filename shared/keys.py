@@ -36,7 +36,7 @@
 
 Manifests are written last, once, with a conditional put: whoever reads one finds everything it names. Studio may write
 and remove all of it: it erases, imports and collects. Each other service's credentials may be limited to what it does
-here (`written_by`, `removed_by`, `read_by`; services/studio/policies.py).
+here (`written_by`, `removed_by`, `read_by`; services/studio/machine/policies.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What this machine has: GPUs, disks, memory, programs. The one place that asks for it; nothing is judged here.
 
-Only the standard library: `python3 -m services.studio.host` uses it before anything is installed.
+Only the standard library: `python3 -m services.studio.machine.host` uses it before anything is installed.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from services.inference import job as story
 from services.inference.adapters import AdapterFiles
 from services.inference.engine import BASE_NAME, Ask, Caller, Candidate, VllmEngine
 from services.inference.settings import CPU_ENGINE, Settings
-from services.studio.local import BASE_MODEL, ROOT, prepare_base_model
+from services.studio.machine.local import BASE_MODEL, ROOT, prepare_base_model
 from shared import keys
 from shared.engines import Watch
 from shared.errors import EngineFailedError

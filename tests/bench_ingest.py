@@ -27,7 +27,7 @@ import psutil
 from services.ingest import recipes
 from services.ingest.audio import Limits
 from services.ingest.settings import Settings
-from services.studio.local import ROOT, venv_python
+from services.studio.machine.local import ROOT, venv_python
 from shared import keys
 from shared.schemas import Job, Recording
 from shared.store import load

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import httpx
 
-from services.studio.local import ROOT, Stack
+from services.studio.machine.local import ROOT, Stack
 from shared import keys
 from shared.conversation import Spoken
 from shared.report import measure

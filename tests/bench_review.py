@@ -22,7 +22,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from services.studio.local import ROOT, Stack, venv_python
+from services.studio.machine.local import ROOT, Stack, venv_python
 from shared.client import ServiceClient
 from tests.conftest import free_port_base
 from tests.kit import studio_client, until

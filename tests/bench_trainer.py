@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def on_cpu(max_length: int, layers: int, recordings: int, folder: Path) -> dict[str, Any]:
-    from services.studio.local import BASE_MODEL
+    from services.studio.machine.local import BASE_MODEL
 
     rows = made_up_rows(BASE_MODEL, max_length, recordings)
     packs = pack(rows, max_length)

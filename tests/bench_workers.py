@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from services.studio.processes import Program
+from services.studio.machine.processes import Program
 from shared.client import ServiceClient
 from tests import kit, team
 from tests.conftest import free_port_base

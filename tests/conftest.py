@@ -15,7 +15,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from services.studio.local import ROOT, Stack, venv_python
+from services.studio.machine.local import ROOT, Stack, venv_python
 from shared.client import ServiceClient
 from shared.store import S3Store
 from tests.fakes import FakeJob

@@ -29,8 +29,8 @@ from typing import Any
 import httpx
 
 from examples import demo
-from services.studio.env import prepare
-from services.studio.local import ROOT
+from services.studio.machine.env import prepare
+from services.studio.machine.local import ROOT
 from shared.client import ServiceClient
 from shared.schemas import Job
 from tests.conftest import free_port_base

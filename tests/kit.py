@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared.client import ServiceClient
 from shared.errors import ServiceUnavailableError
 from shared.schemas import Job

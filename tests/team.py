@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from services.studio.local import ROOT, SERVICES, Stack
-from services.studio.processes import Program
+from services.studio.machine.local import ROOT, SERVICES, Stack
+from services.studio.machine.processes import Program
 from shared import keys
 from shared.client import ServiceClient
 from shared.schemas import Lineage, Recording, Show

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared.client import ServiceClient
 from shared.errors import BadInputError, NotFoundError, NoTokenError, RemoteJobError
 from tests import kit

@@ -92,7 +92,8 @@ def test_broad_excepts_live_in_job_runners_only():
 
 def test_every_environment_read_is_in_settings_or_a_runner():
     allowed = {"shared/settings.py", "shared/engines.py", "shared/leash.py", "shared/service.py"}
-    allowed |= {f"services/studio/{name}.py" for name in ("env", "local", "processes", "terminal")}
+    allowed |= {f"services/studio/machine/{name}.py" for name in ("env", "local", "processes")}
+    allowed |= {"services/studio/commands/terminal.py"}
     found = {str(path.relative_to(ROOT)) for path in SOURCES if "os.environ" in path.read_text()}
 
     assert {path for path in found if not path.endswith(("settings.py", "engine.py"))} <= allowed

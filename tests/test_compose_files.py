@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.studio.local import ROOT, SERVICES
+from services.studio.machine.local import ROOT, SERVICES
 
 TOOLS = Path(sys.executable).parent
 GPU_SERVICES = ("transcription", "trainer", "inference")

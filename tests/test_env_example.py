@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from services.inference.settings import Settings as InferenceSettings
 from services.ingest.settings import Settings as IngestSettings
-from services.studio.local import ROOT
+from services.studio.machine.local import ROOT
 from services.studio.settings import Settings as StudioSettings
 from services.trainer.settings import Settings as TrainerSettings
 from services.transcription.settings import Settings as TranscriptionSettings

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from services.studio.lineage import damage, walk
-from services.studio.local import Stack
+from services.studio.care.lineage import damage, walk
+from services.studio.machine.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.errors import NotFoundError, RemoteJobError

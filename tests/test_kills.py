@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import SERVICES, Stack
+from services.studio.machine.local import SERVICES, Stack
 from shared.client import ServiceClient
 from shared.errors import RemoteJobError, ServiceUnavailableError
 from shared.schemas import JobState

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.studio.holdings import survey
+from services.studio.care.holdings import survey
 from shared import keys
 from shared.client import ServiceClient
 from shared.schemas import Job, JobState, Transcript

@@ -17,7 +17,7 @@ import yaml
 from typer.core import TyperGroup
 
 from services.studio.cli import app
-from services.studio.local import ROOT, SERVICES
+from services.studio.machine.local import ROOT, SERVICES
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 TOOLS = Path(sys.executable).parent

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared.errors import QuotaError
 from tests import kit
 from tests.conftest import free_port_base

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from services.studio.local import ROOT, SERVICES
+from services.studio.machine.local import ROOT, SERVICES
 
 FOLDER = re.compile(r"(\S+/)\s")
 FILE = re.compile(r"(?:[\w./-]+\.(?:py|mk|yaml|toml|txt|md|example)|Makefile|Caddyfile|Dockerfile)\b")

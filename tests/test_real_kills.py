@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.studio.local import ROOT, Stack, prepare_base_model
+from services.studio.machine.local import ROOT, Stack, prepare_base_model
 from tests import kit
 from tests.conftest import demand_environments, free_port_base
 from tests.test_real_parts import SCRIPT, speak

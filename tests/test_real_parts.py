@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import ROOT, Stack, prepare_base_model, venv_python
+from services.studio.machine.local import ROOT, Stack, prepare_base_model, venv_python
 from shared.client import ServiceClient
 from tests import kit
 from tests.conftest import demand_environments, free_port_base

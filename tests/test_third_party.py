@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import SERVICES
+from services.studio.machine.local import SERVICES
 from shared.models import PACKAGED_NAME, catalogue
 from tests.test_compose_files import CPU, GPU, rendered
 

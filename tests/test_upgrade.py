@@ -14,13 +14,13 @@ from typing import get_args
 
 import pytest
 
-from services.studio.exports import take_stock, tar_bytes
-from services.studio.holdings import KNOWN_SCHEMA, survey
-from services.studio.imports import bring_in
+from services.studio.care.exports import take_stock, tar_bytes
+from services.studio.care.holdings import KNOWN_SCHEMA, survey
+from services.studio.care.imports import bring_in
+from services.studio.care.lineage import damage, recordings_behind, walk
+from services.studio.care.storage import usage
 from services.studio.library import Library
-from services.studio.lineage import damage, recordings_behind, walk
-from services.studio.local import SERVICES
-from services.studio.storage import usage
+from services.studio.machine.local import SERVICES
 from services.trainer.checkpoints import newest_checkpoint
 from shared import keys
 from shared.client import ServiceClient

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from services.studio.local import ROOT, SERVICES, Stack
-from services.studio.processes import Program
+from services.studio.machine.local import ROOT, SERVICES, Stack
+from services.studio.machine.processes import Program
 from tests import kit
 from tests.conftest import free_port_base
 

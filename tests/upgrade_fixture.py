@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from services.studio.local import ROOT, SERVICES, Stack
+from services.studio.machine.local import ROOT, SERVICES, Stack
 from shared.client import ServiceClient
 from shared.schemas import JobState
 from shared.version import VERSION

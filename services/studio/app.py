@@ -9,26 +9,33 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
-from services.studio import care, host, pipeline
+from services.studio import pipeline
+from services.studio.care.memories import AskOthers, Memories, ask_neighbours
 from services.studio.classifying import repeats_door
 from services.studio.clips import clips_door
 from services.studio.clock import clock
 from services.studio.comparisons import COMPARE
-from services.studio.comparisons_door import comparisons, comparisons_door
-from services.studio.corrections import corrections_door, voiceprints_door
 from services.studio.crew import Crew, HttpCrew, remote_job_id
-from services.studio.datasets_door import datasets_door
+from services.studio.doors import care
+from services.studio.doors.comparisons import comparisons, comparisons_door
+from services.studio.doors.corrections import corrections_door, voiceprints_door
+from services.studio.doors.datasets import datasets_door
+from services.studio.doors.episodes import episodes_door, questions_door
+from services.studio.doors.facts import facts_door
+from services.studio.doors.guests import guest_sheets, guests_door
+from services.studio.doors.job_logs import AskLogs, ask_logs_of, job_logs_door
+from services.studio.doors.media import media_door
+from services.studio.doors.nearest import nearest_door
+from services.studio.doors.runs import runs_door
+from services.studio.doors.status import Statuses, status_door, status_of
+from services.studio.doors.tokens import tokens_door
+from services.studio.doors.transcripts import transcripts_door
+from services.studio.doors.uploads import uploads_door
 from services.studio.episode_events import events_door
-from services.studio.episodes_door import episodes_door, questions_door
-from services.studio.facts import facts_door
 from services.studio.glances import Glances
 from services.studio.glossary import glossary_door
-from services.studio.guests_door import guest_sheets, guests_door
-from services.studio.job_logs import AskLogs, ask_logs_of, job_logs_door
 from services.studio.library import Library, summary
-from services.studio.media import media_door
-from services.studio.memories import AskOthers, Memories, ask_neighbours
-from services.studio.nearest_door import nearest_door
+from services.studio.machine import host
 from services.studio.neighbours import Neighbours
 from services.studio.orders import REVISE, WRITE, orders
 from services.studio.pages.door import add_pages
@@ -39,13 +46,8 @@ from services.studio.pages.studio import Studio
 from services.studio.resuming import Resuming
 from services.studio.review import review_door
 from services.studio.rounds import make_round
-from services.studio.runs_door import runs_door
 from services.studio.settings import Settings
 from services.studio.sources import sources_door
-from services.studio.status import Statuses, status_door, status_of
-from services.studio.tokens_door import tokens_door
-from services.studio.transcripts_door import transcripts_door
-from services.studio.uploads import uploads_door
 from shared import keys, machine, preflight
 from shared.corrections import (
     BatchResult,

@@ -13,30 +13,26 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from services.studio import (
-    cli_corrections,
-    cli_datasets,
-    cli_episodes,
-    cli_erasure,
-    cli_evaluate,
-    cli_guests,
-    cli_jobs,
-    cli_recordings,
-    cli_render,
-    cli_repeats,
-    cli_report,
-    cli_sources,
-    cli_storage,
-    cli_tokens,
-    cli_transcripts,
-    cli_writing,
-)
-from services.studio import doctor as doctor_checks
-from services.studio.cli_brief import Consent, GuestIs, Minutes, Words, length
-from services.studio.cli_recordings import as_row as recording_row
-from services.studio.cli_recordings import as_source
-from services.studio.local import local_stack
-from services.studio.terminal import (
+from services.studio.commands import corrections as cli_corrections
+from services.studio.commands import datasets as cli_datasets
+from services.studio.commands import episodes as cli_episodes
+from services.studio.commands import erasure as cli_erasure
+from services.studio.commands import evaluate as cli_evaluate
+from services.studio.commands import guests as cli_guests
+from services.studio.commands import jobs as cli_jobs
+from services.studio.commands import recordings as cli_recordings
+from services.studio.commands import render as cli_render
+from services.studio.commands import repeats as cli_repeats
+from services.studio.commands import report as cli_report
+from services.studio.commands import sources as cli_sources
+from services.studio.commands import storage as cli_storage
+from services.studio.commands import tokens as cli_tokens
+from services.studio.commands import transcripts as cli_transcripts
+from services.studio.commands import writing as cli_writing
+from services.studio.commands.brief import Consent, GuestIs, Minutes, Words, length
+from services.studio.commands.recordings import as_row as recording_row
+from services.studio.commands.recordings import as_source
+from services.studio.commands.terminal import (
     Json,
     NoWait,
     Slug,
@@ -49,6 +45,8 @@ from services.studio.terminal import (
     show_value,
     studio,
 )
+from services.studio.machine import doctor as doctor_checks
+from services.studio.machine.local import local_stack
 from shared.errors import DiaryError
 
 Rights = Annotated[str, typer.Option(help="Right to use the audio: own, licensed or private.")]

@@ -16,8 +16,8 @@ from functools import partial
 
 from fastapi import APIRouter, FastAPI
 
-from services.studio.care import work_folder
-from services.studio.collection import COLLECT, CollectionRequest
+from services.studio.care.collection import COLLECT, CollectionRequest
+from services.studio.doors.care import work_folder
 from services.studio.settings import Settings
 from shared.errors import DiaryError
 from shared.jobs import DATABASE_TROUBLES, Jobs

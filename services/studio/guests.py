@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from services.studio.care.memories import Memories
 from services.studio.crew import Crew
 from services.studio.library import load_each
-from services.studio.memories import Memories
 from services.studio.pipeline import demand_show
 from shared import keys
 from shared.errors import ArtifactMissingError, ConflictError, NotFoundError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.studio.doors.runs import order_of, run_of_order
 from services.studio.library import Library
-from services.studio.runs_door import order_of, run_of_order
 from shared.errors import ArtifactMissingError, BadInputError, ConflictError, NotFoundError
 from shared.jobs import Jobs
 from shared.resuming import demand_resumable, read_run, settled

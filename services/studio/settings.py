@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.studio.retention import Rules
+from services.studio.care.retention import Rules
 from shared.settings import ServiceSettings
 
 

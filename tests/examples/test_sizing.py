@@ -20,7 +20,7 @@ from examples.sizing import (
     training_s,
     writing_s,
 )
-from services.studio.local import ROOT
+from services.studio.machine.local import ROOT
 from services.trainer.presets import TFLOPS
 from services.trainer.sizes import lora_parameters
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from services.inference import gate
-from services.studio.local import BASE_MODEL, SERVICES, Stack, prepare_base_model
+from services.studio.machine.local import BASE_MODEL, SERVICES, Stack, prepare_base_model
 from shared import keys
 from shared.client import ServiceClient
 from shared.families import MARKERS

@@ -17,7 +17,7 @@ from services.inference import job as story
 from services.inference.adapters import fetch
 from services.inference.engine import Ask, VllmEngine
 from services.inference.settings import CPU_ENGINE, Settings
-from services.studio.local import BASE_MODEL, ROOT, prepare_base_model
+from services.studio.machine.local import BASE_MODEL, ROOT, prepare_base_model
 from shared import keys
 from shared.errors import EngineRefusedError, JobCancelledError
 from shared.models import Base, read_base

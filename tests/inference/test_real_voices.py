@@ -15,7 +15,7 @@ from services.inference.speech_engine import RATE_HZ, VoiceEngine
 from services.ingest.audio import parse_log, parse_tags
 from services.ingest.engine import IngestEngine
 from services.ingest.settings import Settings as IngestSettings
-from services.studio.local import ROOT, venv_python
+from services.studio.machine.local import ROOT, venv_python
 from shared import keys
 from shared.errors import BadInputError, EngineRefusedError, JobCancelledError
 from shared.renderings import EpisodeAudio, RenderRequest

@@ -11,7 +11,7 @@ import pytest
 
 from services.ingest import job
 from services.ingest.engine import IngestEngine
-from services.studio.local import ROOT, venv_python
+from services.studio.machine.local import ROOT, venv_python
 from shared.schemas import IngestRequest, Recording
 from shared.store import load
 from tests.conftest import demand_environments

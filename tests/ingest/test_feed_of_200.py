@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.schemas import Recording

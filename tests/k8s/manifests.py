@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.studio.local import ROOT, SERVICES
+from services.studio.machine.local import ROOT, SERVICES
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
 OVERLAYS = ("cpu-demo", "single-gpu", "gpu-cluster", "team-example")  # each a whole product

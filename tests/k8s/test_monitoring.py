@@ -6,7 +6,7 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.studio.local import SERVICES
+from services.studio.machine.local import SERVICES
 from shared.telemetry import Metrics
 from tests.k8s.manifests import base, of_kind, pods, with_components
 

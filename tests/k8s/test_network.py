@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.studio.local import SERVICES
+from services.studio.machine.local import SERVICES
 from tests.k8s.edges import (
     ANYBODY,
     ANYWHERE,

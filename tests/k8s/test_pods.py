@@ -10,7 +10,7 @@ import yaml
 
 from services.inference.engine import BASE_NAME, command
 from services.inference.settings import Settings as InferenceSettings
-from services.studio.local import ROOT, SERVICES
+from services.studio.machine.local import ROOT, SERVICES
 from shared.models import REVISION, base_folder
 from tests.k8s.edges import selects
 from tests.k8s.manifests import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.studio.env import wanted
+from services.studio.machine.env import wanted
 from tests.k8s.edges import selects
 from tests.k8s.manifests import (
     OVERLAYS,

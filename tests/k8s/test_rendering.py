@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from services.studio.env import wanted
-from services.studio.image_digests import component
-from services.studio.local import ROOT, SERVICES
+from services.studio.machine.env import wanted
+from services.studio.machine.image_digests import component
+from services.studio.machine.local import ROOT, SERVICES
 from tests.k8s.manifests import (
     COMPONENTS,
     FLEET,

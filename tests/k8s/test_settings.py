@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.inference.settings import Settings as InferenceSettings
-from services.studio.local import SERVICES
+from services.studio.machine.local import SERVICES
 from services.trainer.settings import PodSettings
 from services.trainer.settings import Settings as TrainerSettings
 from shared.models import CHAT, parse_model

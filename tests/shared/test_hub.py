@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.studio.local import ROOT, venv_python
+from services.studio.machine.local import ROOT, venv_python
 from shared.errors import BadInputError, EngineFailedError, ModelUnavailableError, NoSpaceError
 from shared.hub import PARTIAL, Hub
 from shared.models import WHISPER_FILES, HubModel, bytes_in, folder_of, is_present, named

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from services.studio.app import create_app
 from services.studio.crew import Crew
-from services.studio.local import ROOT
+from services.studio.machine.local import ROOT
 from services.studio.settings import Settings
 from shared.service import JobRoute, job_service
 from shared.settings import ServiceSettings

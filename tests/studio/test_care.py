@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.studio.holdings import survey
-from services.studio.lineage import damage, recordings_behind, walk
-from services.studio.local import Stack
+from services.studio.care.holdings import survey
+from services.studio.care.lineage import damage, recordings_behind, walk
+from services.studio.machine.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.errors import RemoteJobError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import ROOT, Stack
+from services.studio.machine.local import ROOT, Stack
 from tests import kit
 from tests.conftest import free_port_base
 

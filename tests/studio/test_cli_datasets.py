@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from services.studio.cli_datasets import HALF_WRITTEN, whole_folder
+from services.studio.commands.datasets import HALF_WRITTEN, whole_folder
 from services.studio.dataset_files import FILES
 from tests.fakes import MemoryStore, ScriptedCrew
 from tests.studio.a_dataset import REPORT, points, put_dataset, put_run

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.studio import cli_evaluate
 from services.studio.cli import app
-from services.studio.local import ROOT
+from services.studio.commands import evaluate as cli_evaluate
+from services.studio.machine.local import ROOT
 from shared.errors import NotFoundError
 
 

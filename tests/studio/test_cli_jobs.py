@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.studio.cli_jobs import in_a_line
+from services.studio.commands.jobs import in_a_line
 from shared.errors import BadInputError
 from tests.fakes import MemoryStore, ScriptedCrew
 from tests.studio.a_dataset import put_dataset

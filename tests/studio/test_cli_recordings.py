@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from services.studio.cli_recordings import TrackFile, as_row, expanded, files_in, track_file
+from services.studio.commands.recordings import TrackFile, as_row, expanded, files_in, track_file
 from shared import keys
 from shared.recordings import facts_of
 from shared.schemas import Blob, ExcludedSpan, GuestGuess, Lineage, Recording, Show

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.studio.cli import app
-from services.studio.local import ROOT
+from services.studio.machine.local import ROOT
 from tests.conftest import SHARED
 
 # Guest by guest: words, turns, unclosed, end marks, one-word share, rep-4, longest repeat, worst window, tail.

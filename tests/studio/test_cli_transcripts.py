@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from tests import kit
 from tests.conftest import free_port_base
 from tests.studio.test_cli import as_json, diary

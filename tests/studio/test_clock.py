@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from services.studio.app import create_app
-from services.studio.care import work_folder
 from services.studio.clock import order_collection, order_refreshes
+from services.studio.doors.care import work_folder
 from services.studio.settings import Settings
 from shared import keys
 from shared.jobs import Jobs

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.studio import comparing, erasure
+from services.studio import comparing
+from services.studio.care import erasure
+from services.studio.care.erasure import EraseRequest
+from services.studio.care.exports import take_stock, tar_bytes
+from services.studio.care.imports import bring_in
+from services.studio.care.lineage import damage, walk
+from services.studio.care.memories import Memories
+from services.studio.care.withdrawal import in_the_way
 from services.studio.comparisons import Comparison, ComparisonRequest, ComparisonResult, rows_of, side_of
-from services.studio.erasure import EraseRequest
-from services.studio.exports import take_stock, tar_bytes
-from services.studio.imports import bring_in
 from services.studio.library import Library
-from services.studio.lineage import damage, walk
-from services.studio.memories import Memories
-from services.studio.withdrawal import in_the_way
 from shared import keys
 from shared.errors import BadInputError, NotFoundError, RemoteJobError
 from shared.forgetting import RememberedJob

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from services.studio.comparisons_door import comparisons_door
+from services.studio.doors.comparisons import comparisons_door
 from services.studio.library import Library
 from shared import keys
 from tests.fakes import MemoryStore

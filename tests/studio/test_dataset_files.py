@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from services.studio.dataset_files import SPLITS, card, chat_line, plain, quoted
-from services.studio.local import venv_python
+from services.studio.machine.local import venv_python
 from shared.schemas import LeftOut
 from tests.conftest import demand_environments
 from tests.fakes import MemoryStore

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.datasets_door import datasets_door, lines_of, samples_of
+from services.studio.doors.datasets import datasets_door, lines_of, samples_of
 from shared import keys
 from shared.schemas import Dataset
 from tests.fakes import MemoryStore

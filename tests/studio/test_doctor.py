@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from services.studio import doctor
-from services.studio.local import Stack
+from services.studio.machine import doctor
+from services.studio.machine.local import Stack
 from services.studio.neighbours import Neighbours
 from services.studio.rounds import make_round
 from shared.client import ServiceClient

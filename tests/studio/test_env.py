@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.env import prepare
-from services.studio.local import ROOT
+from services.studio.machine.env import prepare
+from services.studio.machine.local import ROOT
 from shared.errors import NoTokenError
 from shared.tokens import TokenBook
 
@@ -117,7 +117,13 @@ def test_it_makes_every_secret_that_compose_mounts(root: Path):
 
 def test_it_needs_no_package():
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import runpy; runpy.run_path({str(ROOT / 'services/studio/env.py')!r})"]
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import runpy; runpy.run_path({str(ROOT / 'services/studio/machine/env.py')!r})",
+        ]
     )
 
     assert done.returncode == 0

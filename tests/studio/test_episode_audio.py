@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from services.studio import erasure
-from services.studio.episodes_door import episodes_door
-from services.studio.erasure import EraseRequest
-from services.studio.exports import take_stock
-from services.studio.holdings import survey
+from services.studio.care import erasure
+from services.studio.care.erasure import EraseRequest
+from services.studio.care.exports import take_stock
+from services.studio.care.holdings import survey
+from services.studio.care.lineage import damage, walk
+from services.studio.care.memories import Memories
+from services.studio.care.retention import Rules, plan
+from services.studio.care.storage import usage
+from services.studio.doors.episodes import episodes_door
 from services.studio.library import Library
-from services.studio.lineage import damage, walk
-from services.studio.memories import Memories
-from services.studio.retention import Rules, plan
-from services.studio.storage import usage
 from shared import keys
 from shared.errors import BadInputError
 from shared.renderings import EpisodeAudio, SpokenTurns

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.studio.cli_report import measure_of
+from services.studio.commands.report import measure_of
 from services.studio.episode_exports import FORMS, WORDS_PER_MINUTE, file_name
 from services.studio.readings import Conversation, read
 from shared.ai_mark import DIGITAL_SOURCE_TYPE, notice

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from services.studio.doors.episodes import episodes_door
 from services.studio.episode_exports import FORMS
-from services.studio.episodes_door import episodes_door
 from services.studio.library import Library
 from tests.fakes import MemoryStore
 from tests.studio.a_door import door_of

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from services.studio import erasure, traces
-from services.studio.erasure import EraseRequest
-from services.studio.exports import take_stock, tar_bytes
-from services.studio.facts import GivenChanges, edit_recording
-from services.studio.imports import bring_in
-from services.studio.lineage import damage, walk
-from services.studio.memories import Memories
-from services.studio.withdrawal import in_the_way, recording_of
+from services.studio.care import erasure, traces
+from services.studio.care.erasure import EraseRequest
+from services.studio.care.exports import take_stock, tar_bytes
+from services.studio.care.imports import bring_in
+from services.studio.care.lineage import damage, walk
+from services.studio.care.memories import Memories
+from services.studio.care.withdrawal import in_the_way, recording_of
+from services.studio.doors.facts import GivenChanges, edit_recording
 from shared import keys
 from shared.errors import ConflictError, NotFoundError
 from shared.forgetting import Forgetting, Forgotten, RememberedJob

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from services.studio.archive import Only, tar_size
-from services.studio.exports import take_stock, tar_bytes
+from services.studio.care.archive import Only, tar_size
+from services.studio.care.exports import take_stock, tar_bytes
 from shared import keys
 from shared.errors import ArtifactMissingError, BadInputError, NotFoundError
 from shared.schemas import Recording

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.facts import GivenChanges as Changes
-from services.studio.facts import edit_recording, facts_door
+from services.studio.doors.facts import GivenChanges as Changes
+from services.studio.doors.facts import edit_recording, facts_door
 from shared import keys, recordings
 from shared.errors import ArtifactMissingError
 from shared.schemas import ExcludedSpan, Recording, RecordingEdits, Show

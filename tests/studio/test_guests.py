@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from services.studio import guests
-from services.studio.exports import take_stock, tar_bytes
-from services.studio.holdings import KINDS, folder_of, survey
-from services.studio.imports import bring_in
-from services.studio.lineage import damage, walk
-from services.studio.memories import Memories
-from services.studio.retention import Rules, plan
+from services.studio.care.exports import take_stock, tar_bytes
+from services.studio.care.holdings import KINDS, folder_of, survey
+from services.studio.care.imports import bring_in
+from services.studio.care.lineage import damage, walk
+from services.studio.care.memories import Memories
+from services.studio.care.retention import Rules, plan
 from shared import keys
 from shared.errors import BadInputError, ConflictError, NotFoundError, ServiceUnavailableError
 from shared.forgetting import Forgetting, Forgotten, RememberedJob

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from services.studio.guests_door import guest_sheets, guests_door
-from services.studio.memories import Memories
+from services.studio.care.memories import Memories
+from services.studio.doors.guests import guest_sheets, guests_door
 from shared import keys
 from shared.guests import Fact, GuestSheet, guest_id
 from shared.schemas import Lineage

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.studio import host
-from services.studio.local import ROOT
+from services.studio.machine import host
+from services.studio.machine.local import ROOT
 from shared.machine import Docker, Gpu, Gpus
 from shared.models import catalogue
 from shared.needs import GB
@@ -19,7 +19,11 @@ GPU = Gpus((Gpu("NVIDIA H100 80GB HBM3", (9, 0), "580.95.05", 81559),))
 
 def test_the_machine_is_examined_with_plain_python_before_anything_is_installed():
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "services.studio.host"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-S", "-m", "services.studio.machine.host"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.returncode in (0, 1), done.stderr

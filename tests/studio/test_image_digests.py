@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.studio.image_digests import FILE, SERVICES, NotPushedError, pick, repository, write
-from services.studio.local import SERVICES as ALL
+from services.studio.machine.image_digests import FILE, SERVICES, NotPushedError, pick, repository, write
+from services.studio.machine.local import SERVICES as ALL
 
 PREFIX = "registry.example:5000/team/diary"
 OLD, NEW = "sha256:" + "1" * 64, "sha256:" + "2" * 64

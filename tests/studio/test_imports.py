@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.archive import FIRST, header
-from services.studio.holdings import survey
-from services.studio.imports import ImportResult, bring_in
-from services.studio.lineage import damage, recordings_behind, walk
-from services.studio.retention import Rules, plan
+from services.studio.care.archive import FIRST, header
+from services.studio.care.holdings import survey
+from services.studio.care.imports import ImportResult, bring_in
+from services.studio.care.lineage import damage, recordings_behind, walk
+from services.studio.care.retention import Rules, plan
 from shared import keys
 from shared.errors import BadInputError, ConflictError, NewerDataError, NoSpaceError, NotAllowedError
 from shared.schemas import Show, now

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from services.studio.job_logs import ServiceLines, ask_logs_of, job_logs_door, merged
+from services.studio.doors.job_logs import ServiceLines, ask_logs_of, job_logs_door, merged
 from services.studio.neighbours import Neighbours
 from shared.schemas import Job, JobState
 from shared.service import JobRoute

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from services.studio.lineage import damage, recordings_behind, walk
+from services.studio.care.lineage import damage, recordings_behind, walk
 from shared import keys
 from shared.schemas import Show
 from shared.store import point

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from services.studio.local import Stack
-from services.studio.media import Span, file_name, media_door, parse_range
+from services.studio.doors.media import Span, file_name, media_door, parse_range
+from services.studio.machine.local import Stack
 from services.studio.settings import Settings
 from shared import keys
 from shared.schemas import Lineage, Recording, Track

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.studio.nearest_door import Indexes, nearest_door
+from services.studio.doors.nearest import Indexes, nearest_door
 from shared import keys
 from shared.schemas import Adapter, Dataset, Episode, EpisodeTurn, RecordingEdits, Role, Transcript, Turn
 from shared.store import create_manifest, load, put_blob

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.studio import policies
-from services.studio.local import BUCKET, SERVICES, Stack
+from services.studio.machine import policies
+from services.studio.machine.local import BUCKET, SERVICES, Stack
 from shared import keys
 from shared.errors import BadInputError, NotAllowedError
 from shared.store import S3Store

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.processes import Program, demand_free_port
+from services.studio.machine.processes import Program, demand_free_port
 from shared.errors import ConflictError
 
 

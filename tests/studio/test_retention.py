@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.studio import collection
-from services.studio.collection import CollectionRequest, CollectionResult
-from services.studio.holdings import KNOWN_SCHEMA, survey
-from services.studio.lineage import damage, walk
-from services.studio.retention import Mark, Rules, plan
+from services.studio.care import collection
+from services.studio.care.collection import CollectionRequest, CollectionResult
+from services.studio.care.holdings import KNOWN_SCHEMA, survey
+from services.studio.care.lineage import damage, walk
+from services.studio.care.retention import Mark, Rules, plan
 from shared import keys
 from shared.errors import NewerDataError
 from shared.schemas import Run, now

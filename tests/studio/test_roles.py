@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from services.studio.api_examples import BODIES, JOB, SHOW, operations
 from services.studio.crew import HttpCrew
-from services.studio.local import ROOT
+from services.studio.machine.local import ROOT
 from shared.tokens import Access, Role, TokenBook, new_token
 from tests.fakes import MemoryStore
 from tests.studio.a_door import studio_of

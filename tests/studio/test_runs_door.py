@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from services.studio.doors.runs import figures_of, order_of, runs_door
 from services.studio.library import Library
-from services.studio.runs_door import figures_of, order_of, runs_door
 from shared import keys
 from tests.fakes import MemoryStore
 from tests.studio.a_dataset import points, put_dataset, put_run

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.studio import sending
-from services.studio.sending import Sender
-from services.studio.uploads import uploads_door
+from services.studio.commands import sending
+from services.studio.commands.sending import Sender
+from services.studio.doors.uploads import uploads_door
 from shared.client import ServiceClient
 from shared.errors import BadInputError, ServiceUnavailableError
 from shared.uploads import arrived, fetch_upload, forget_upload

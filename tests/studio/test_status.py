@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import httpx
 
+from services.studio.doors.status import ServiceStatus, in_words, status_of
 from services.studio.neighbours import Neighbours
-from services.studio.status import ServiceStatus, in_words, status_of
 
 DOWNLOADING = {
     "name": "owner/large", "state": "downloading", "done_gb": 4.21, "total_gb": 14.5, "eta_s": 720.0, "note": "",

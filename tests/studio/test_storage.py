@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from services.studio.holdings import survey
-from services.studio.storage import Usage, usage
+from services.studio.care.holdings import survey
+from services.studio.care.storage import Usage, usage
 from shared.store import put_blob
 from tests.fakes import MemoryStore
 from tests.studio.a_show import put_show

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import typer
 
-from services.studio.cli_sources import _say_preview, _say_refresh
-from services.studio.cli_transcripts import answer
-from services.studio.terminal import bar_fields, show_value
+from services.studio.commands.sources import _say_preview, _say_refresh
+from services.studio.commands.terminal import bar_fields, show_value
+from services.studio.commands.transcripts import answer
 from shared.schemas import Job, JobState, Progress, now
 from shared.subscriptions import FailedItem, FoundItem, RefreshResult
 

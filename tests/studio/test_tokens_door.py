@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from services.studio.tokens_door import tokens_door
+from services.studio.doors.tokens import tokens_door
 from shared.tokens import TokenBook
 from tests.fakes import MemoryStore
 from tests.studio.a_door import Headers, app_of

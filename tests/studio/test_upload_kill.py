@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
-from services.studio.local import Stack
-from services.studio.uploads import OFFSET_BODY
+from services.studio.doors.uploads import OFFSET_BODY
+from services.studio.machine.local import Stack
 from shared.uploads import pieces
 from tests import kit
 from tests.conftest import free_port_base

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from services.studio import uploads
-from services.studio.uploads import OFFSET_BODY, uploads_door
+from services.studio.doors import uploads
+from services.studio.doors.uploads import OFFSET_BODY, uploads_door
 from shared import keys
 from shared.uploads import arrived, facts_of, fetch_upload
 from tests.conftest import s3_store

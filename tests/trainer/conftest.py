@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared import keys
 from shared.models import Base
 from shared.render import Renderer, renderer_for

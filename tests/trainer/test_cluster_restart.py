@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared.client import ServiceClient
 from shared.schemas import Adapter, Job
 from shared.store import S3Store, load

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from safetensors.numpy import load as load_tensors
 
-from services.studio.local import BASE_MODEL, ROOT, prepare_base_model, venv_python
+from services.studio.machine.local import BASE_MODEL, ROOT, prepare_base_model, venv_python
 from services.trainer import job as story
 from services.trainer.engine import TrainingEngine
 from services.trainer.plan import Device

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from shared import keys
 from shared.client import ServiceClient
 from shared.schemas import Adapter, Checkpoint, Job

@@ -17,7 +17,7 @@ from services.studio.dataset_page import (
     withdrawn_sentence,
     without_report,
 )
-from services.studio.datasets_door import examples_are_there, samples_of
+from services.studio.doors.datasets import examples_are_there, samples_of
 from services.studio.pages.frame import visitor
 from services.studio.pages.sessions import Seat
 from services.studio.pages.standing import new_since

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.studio import estimates, guests
+from services.studio.doors.runs import order_of
 from services.studio.episode_exports import FORMS
 from services.studio.pages.conversation import parts_of, recited_recordings
 from services.studio.pages.frame import visitor
@@ -28,7 +29,6 @@ from services.studio.pages.writing import (
     unfinished,
 )
 from services.studio.report_rows import QUARTERS, measured_by, quarter_rows
-from services.studio.runs_door import order_of
 from shared import keys
 from shared.ai_mark import notice
 from shared.errors import ArtifactMissingError

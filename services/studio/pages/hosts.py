@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from services.studio.clips import Clip, clips_of
-from services.studio.corrections import TRANSCRIPTION
+from services.studio.doors.corrections import TRANSCRIPTION
 from services.studio.glances import Glance
 from services.studio.pages.frame import visitor
 from services.studio.pages.sessions import Seat

@@ -7,15 +7,15 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from services.studio.job_logs import log_of
+from services.studio.doors.job_logs import log_of
+from services.studio.doors.runs import run_of_order
+from services.studio.doors.status import all_of, in_words
 from services.studio.pages.frame import seated
 from services.studio.pages.job_facts import asked, made_by, outcome
 from services.studio.pages.login import own_place
 from services.studio.pages.sessions import Seat
 from services.studio.pages.studio import Studio, jobs_of
 from services.studio.resuming import TRAINS
-from services.studio.runs_door import run_of_order
-from services.studio.status import all_of, in_words
 from shared.errors import BadInputError
 from shared.jobs import Jobs
 from shared.schemas import Job, JobState

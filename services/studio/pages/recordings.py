@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from services.studio.corrections import TRANSCRIPTION
+from services.studio.doors.corrections import TRANSCRIPTION
 from services.studio.pages.frame import visitor
 from services.studio.pages.recording_rows import is_guess, rows_of, standing_of
 from services.studio.pages.sessions import Seat

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from services.studio.doors.runs import RunSummary, figures_of, summaries_of
 from services.studio.pages.datasets import newest_orders
 from services.studio.pages.frame import visitor
 from services.studio.pages.job_facts import asked
@@ -13,7 +14,6 @@ from services.studio.pages.studio import Studio, jobs_of
 from services.studio.pages.trail import trail_from
 from services.studio.pages.training import guests_of, pace_of, resumes_at, rows_of, stand_of, why_not_resumed
 from services.studio.resuming import order_at_work
-from services.studio.runs_door import RunSummary, figures_of, summaries_of
 from shared.errors import ArtifactMissingError, NotFoundError
 from shared.jobs import Jobs
 from shared.schemas import Dataset, Job

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from services.studio.crew import Crew
+from services.studio.doors.job_logs import AskLogs
+from services.studio.doors.status import Statuses
 from services.studio.glances import Glances
-from services.studio.job_logs import AskLogs
 from services.studio.library import Library
 from services.studio.pages.frame import Frame
 from services.studio.pages.shelf import Shelf
-from services.studio.status import Statuses
 from shared.jobs import Jobs
 from shared.store import Store
 from shared.tokens import TokenBook

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from services.studio.doors.tokens import known_tokens
 from services.studio.pages.frame import seated
 from services.studio.pages.sessions import Seat
 from services.studio.pages.studio import Studio
-from services.studio.tokens_door import known_tokens
 from shared.service import EVERY_SHOW
 from shared.tokens import Access
 

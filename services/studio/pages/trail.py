@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.studio.care.withdrawal import recording_of
 from services.studio.library import Library
-from services.studio.withdrawal import recording_of
 from shared.errors import ArtifactMissingError
 from shared.schemas import Dataset, Episode, Recording
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.studio.runs_door import RunFigures, RunSummary
+from services.studio.doors.runs import RunFigures, RunSummary
 from shared.schemas import Dataset, Job, Judged, MetricPoint
 
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.studio.comparisons import Compared, Comparison, ComparisonRequest
 from services.studio.crew import remote_job_id
-from services.studio.job_logs import ServiceLines
-from services.studio.status import ServiceStatus
+from services.studio.doors.job_logs import ServiceLines
+from services.studio.doors.status import ServiceStatus
 from shared import keys
 from shared.corrections import Glossary, Repeats, RevisionSummary
 from shared.errors import BadInputError

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.studio.local import ROOT
+from services.studio.machine.local import ROOT
 
 AXE = ROOT / ".venvs" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 ARGUMENTS = (

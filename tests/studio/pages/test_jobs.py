@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from services.studio.app import create_app
-from services.studio.job_logs import ServiceLines
+from services.studio.doors.job_logs import ServiceLines
+from services.studio.doors.status import ServiceStatus
 from services.studio.settings import Settings
-from services.studio.status import ServiceStatus
 from shared.errors import BadInputError
 from shared.tokens import TokenBook, new_token
 from tests.fakes import MemoryStore, ScriptedCrew

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.studio.doors.runs import RunFigures, epoch_ends, figures_of, run_of_order
 from services.studio.library import Library
 from services.studio.pages.training import guests_of, pace_of, resumes_at, rows_of, stand_of, why_not_resumed
-from services.studio.runs_door import RunFigures, epoch_ends, figures_of, run_of_order
 from shared.schemas import Job, JobState, MetricPoint
 from tests.fakes import MemoryStore
 from tests.studio.a_dataset import points, put_dataset, put_run

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.studio.local import Stack
+from services.studio.machine.local import Stack
 from tests import kit
 from tests.conftest import free_port_base
 from tests.kit import until

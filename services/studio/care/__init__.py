@@ -1,0 +1,1 @@
+"""Data care: what is stored, what may go, what travels, and what an erasure leaves."""

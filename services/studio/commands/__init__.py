@@ -1,0 +1,1 @@
+"""The `diary` command, a file per noun or verb."""

@@ -1,0 +1,1 @@
+"""The product on one machine: what it has, its secrets, its processes."""
