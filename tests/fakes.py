@@ -136,20 +136,23 @@ class MemoryStore:
         yield from (data[at : at + 1000] for at in range(0, len(data), 1000))
 
     def stat(self, key: str) -> Stored | None:
-        return self._stored(key) if key in self.objects else None
+        try:
+            return self._stored(key)
+        except KeyError:  # also where another thread removes it meanwhile
+            return None
 
     def exists(self, key: str) -> bool:
         return key in self.objects
 
     def list(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
+        return sorted(key for key in tuple(self.objects) if key.startswith(prefix))
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         below = {key.removeprefix(prefix) for key in self.list(prefix)}
         return tuple(sorted({rest.split("/")[0] for rest in below if "/" in rest}))
 
     def sizes(self, prefix: str) -> dict[str, Stored]:
-        return {key: self._stored(key) for key in self.list(prefix)}
+        return {key: found for key in self.list(prefix) if (found := self.stat(key))}
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
@@ -1198,6 +1201,10 @@ class FakePod:
     def disrupted(self) -> bool:
         return any(one["type"] == "DisruptionTarget" for one in self.body["status"].get("conditions", ()))
 
+    @property
+    def deleted(self) -> bool:
+        return "deletionTimestamp" in self.body["metadata"]
+
     def run(self, environment: Mapping[str, str]) -> None:
         """Start the container's command, with files and variables of its own."""
         self.folder.mkdir(parents=True)
@@ -1245,8 +1252,19 @@ class FakePod:
         self.body["status"] = status
 
     def disrupt(self) -> None:
+        """What a drain does, and whoever else evicts pods."""
         self.body["status"]["conditions"].append(kubernetes_shape("disruption"))
+        self.delete()
+
+    def delete(self) -> None:
         self.body["metadata"]["deletionTimestamp"] = _kubernetes_time()
+
+    def judged_by(self, rules: list[dict[str, Any]], code: int) -> str:
+        """What a podFailurePolicy does about this pod: the action of the first rule that fits, else Count."""
+        for rule in rules:
+            if code in rule.get("onExitCodes", {}).get("values", ()) or ("onPodConditions" in rule and self.disrupted):
+                return str(rule["action"])
+        return "Count"
 
     def signal(self, number: int) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -1264,6 +1282,7 @@ class FakeCluster(ThreadingHTTPServer):
     environment   of all pods, besides their own variables
     shows         what pods show until `go` is set, by its name in pod-statuses.json; then they run
     refuse        "METHOD kind" -> status code of the answer, such as {"POST jobs": 403}
+    queues        whether Kueue is there: a Job with a queue's name is suspended until `admit`, and again by `preempt`
     broken_logs   so many of the next answers with a log break off in the middle
     jobs, pods    what there is now; `made` and `deleted` are the names of all Jobs that were
     sent          what was asked, as "METHOD path"
@@ -1279,6 +1298,7 @@ class FakeCluster(ThreadingHTTPServer):
         self.shows = ""
         self.go = threading.Event()
         self.refuse: dict[str, int] = {}
+        self.queues = False
         self.broken_logs = 0
         self.template: dict[str, Any] | None = kubernetes_shape("pod-template")
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -1329,6 +1349,23 @@ class FakeCluster(ThreadingHTTPServer):
         pod.disrupt()
         pod.signal(number)
 
+    def admit(self) -> None:
+        """The queue has room for the one Job: Kueue lets it run, once no pod of it is left."""
+        with self._guard:
+            [job] = self.jobs.values()
+            self._suspend(job, False)
+            if not [pod for pod in self.pods.values() if not pod.gone]:
+                self._add_pod(job)
+
+    def preempt(self, number: int = signal.SIGTERM) -> None:
+        """Suspend the one Job: its pod is deleted, and shows no disruption. SIGKILL: it was too slow to go."""
+        with self._guard:
+            [job] = self.jobs.values()
+            self._suspend(job, True)
+            pod = self.running()
+            pod.delete()
+            pod.signal(number)
+
     # ---- the API ----
 
     def create_job(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -1342,10 +1379,13 @@ class FakeCluster(ThreadingHTTPServer):
                 "resourceVersion": str(1000 + number),
                 "creationTimestamp": _kubernetes_time(),
             }
-            job = {**body, "metadata": meta, "status": self._statuses["active"]}
+            waits = self.queues and "kueue.x-k8s.io/queue-name" in meta["labels"]
+            status = self._statuses["suspended" if waits else "active"]
+            job = {**body, "metadata": meta, "spec": {**body["spec"], "suspend": waits}, "status": status}
             self.made.append(body)
             self.jobs[meta["name"]] = job
-            self._add_pod(job)
+            if not waits:
+                self._add_pod(job)
             return job
 
     def delete_job(self, name: str) -> None:
@@ -1356,6 +1396,11 @@ class FakeCluster(ThreadingHTTPServer):
                 pod.signal(signal.SIGTERM)
 
     # ---- the Job controller and the node ----
+
+    def _suspend(self, job: dict[str, Any], suspend: bool) -> None:
+        failed = job["status"].get("failed", 0)  # what has failed stays so
+        job["spec"]["suspend"] = suspend
+        job["status"] = {**self._statuses["suspended" if suspend else "active"], "failed": failed}
 
     def _add_pod(self, job: dict[str, Any]) -> None:
         pod = FakePod(job, len(self.pods) + 1, self.folder)
@@ -1370,23 +1415,24 @@ class FakeCluster(ThreadingHTTPServer):
         code = pod.wait()
         with self._guard:
             pod.end(code)
-            pod.gone = pod.disrupted  # whoever evicts a pod deletes it
+            pod.gone = pod.deleted
             if self.jobs.get(job["metadata"]["name"]) is job:
                 self._settle(job, pod, code)
 
     def _settle(self, job: dict[str, Any], pod: FakePod, code: int) -> None:
-        policy = job["spec"]["podFailurePolicy"]["rules"]
+        """A suspended Job is judged by its pods like any other; it only gets no new one."""
+        action = pod.judged_by(job["spec"]["podFailurePolicy"]["rules"], code)
+        failed = job["status"].get("failed", 0)
         if code == 0:
             job["status"] = self._statuses["complete"]
-        elif pod.disrupted and policy[0]["action"] == "Ignore":
-            self._add_pod(job)
-        elif code in policy[1]["onExitCodes"]["values"]:
+        elif action == "FailJob":
             job["status"] = self._statuses["failed by policy"]
-        elif job["status"].get("failed", 0) >= job["spec"]["backoffLimit"]:
+        elif action == "Count" and failed >= job["spec"]["backoffLimit"]:
             job["status"] = self._statuses["failed too often"]
         else:
-            job["status"] = {**job["status"], "failed": job["status"].get("failed", 0) + 1}
-            self._add_pod(job)
+            job["status"] = {**job["status"], "failed": failed + (action == "Count")}
+            if not job["spec"]["suspend"]:
+                self._add_pod(job)
 
 
 class FakeClusterDoor(BaseHTTPRequestHandler):

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from services.trainer.checkpoints import adapter_of_run
 from services.trainer.job import order_of, result_of
 from services.trainer.plan import Device, Engine
-from services.trainer.pod_order import HOPELESS, UNFORESEEN, PodOrder
+from services.trainer.pod_order import HOPELESS, STOPPED, UNFORESEEN, PodOrder
 from services.trainer.settings import Settings
 from shared.engines import as_error
 from shared.errors import (
@@ -59,6 +59,7 @@ ORDER = "TRAINER_ORDER"
 OF_JOB = "batch.kubernetes.io/controller-uid"  # label that Kubernetes puts on a Job's pods
 APP = "training"  # label app.kubernetes.io/name of Jobs and their pods
 GPU = "nvidia.com/gpu"
+QUEUE = "kueue.x-k8s.io/queue-name"  # label of a Job that Kueue suspends while its queue has no room
 KILLED = 137  # by the kernel, for its memory
 RETRIES = 6  # pods after the first one, not counting those that the cluster itself took away
 KEPT_S = 24 * 3600
@@ -72,6 +73,7 @@ START_TROUBLES = {
     "RunContainerError",
 }
 WAITING = "waiting for a GPU in the cluster"
+IN_QUEUE = "waiting for a GPU in the cluster's queue"
 UNSEEN = "waiting for the Kubernetes API"
 POLL_S = 2.0
 START_PATIENCE_S = 300.0
@@ -155,8 +157,8 @@ def digest_of(job_id: str) -> str:
 def job_of(request: TrainRequest, job: JobContext, template: PodTemplate) -> Job:
     """A Job of the template's pod, with the order in it.
 
-    Pods that the cluster takes away (drained, preempted, evicted) are replaced without end: each goes on from the
-    newest checkpoint. What no other pod would do better ends the Job at once.
+    Pods that the cluster takes away (drained, preempted, evicted, suspended with their Job) are replaced without end:
+    each goes on from the newest checkpoint. What no other pod would do better ends the Job at once.
     """
     labels = {
         "app.kubernetes.io/name": APP,
@@ -185,16 +187,16 @@ def job_of(request: TrainRequest, job: JobContext, template: PodTemplate) -> Job
                             batch.PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
                         ],
                     ),
-                    batch.PodFailurePolicyRule(
-                        action="FailJob",
-                        onExitCodes=batch.PodFailurePolicyOnExitCodesRequirement(
-                            containerName=CONTAINER, operator="In", values=[UNFORESEEN, HOPELESS, KILLED]
-                        ),
-                    ),
+                    batch.PodFailurePolicyRule(action="Ignore", onExitCodes=_one_of(STOPPED)),
+                    batch.PodFailurePolicyRule(action="FailJob", onExitCodes=_one_of(UNFORESEEN, HOPELESS, KILLED)),
                 ]
             ),
         ),
     )
+
+
+def _one_of(*codes: int) -> batch.PodFailurePolicyOnExitCodesRequirement:
+    return batch.PodFailurePolicyOnExitCodesRequirement(containerName=CONTAINER, operator="In", values=list(codes))
 
 
 def pod_of(
@@ -251,7 +253,9 @@ class Following:
                 if has(now.status.conditions if now.status else None, "Complete"):
                     return None
                 if failed := has(now.status.conditions if now.status else None, "Failed"):
-                    return failure_of(meta_of(now).name or "", failed, pods, self.cluster.template)
+                    return failure_while_suspended(now, self.cluster.template) or failure_of(
+                        meta_of(now).name or "", failed, pods, self.cluster.template
+                    )
                 if problem := self._tell_waiting(now, pods):
                     self.cluster.delete(meta_of(now).name or "")
                     return problem
@@ -295,7 +299,8 @@ class Following:
         before = [
             f"{name} is over ({why}); training goes on from its newest checkpoint" for name, why in self.gone.items()
         ]
-        self.job.progress("a training pod does not start" if trouble else WAITING, note="; ".join([told, *before[-1:]]))
+        stage = "a training pod does not start" if trouble else IN_QUEUE if is_queued(now) else WAITING
+        self.job.progress(stage, note="; ".join([told, *before[-1:]]))
         return self._given_up(live, trouble) if live and trouble else None
 
     def _note_ends(self, pods: Sequence[Pod]) -> None:
@@ -422,11 +427,25 @@ def what_it_waits_for(pod: Pod) -> str:
     return f"pod {meta_of(pod).name} starts on {node or 'a node'}{f' ({waiting.reason})' if waiting else ''}"
 
 
+def is_suspended(job: Job) -> bool:
+    return bool(job.spec and job.spec.suspend) or bool(has(job.status.conditions if job.status else None, "Suspended"))
+
+
+def queue_of(job: Job) -> str:
+    return (meta_of(job).labels or {}).get(QUEUE, "")
+
+
+def is_queued(job: Job) -> bool:
+    """Whether it waits for its turn in a queue: it has not begun, or was preempted."""
+    return is_suspended(job) and bool(queue_of(job))
+
+
 def why_no_pod(job: Job) -> str:
-    suspended = has(job.status.conditions if job.status else None, "Suspended")
-    if suspended is not None:
-        return f"the Job is suspended: {suspended.message}"
     name = meta_of(job).name
+    if is_queued(job):
+        return f"the Job {name} is in the queue {queue_of(job)}; `kubectl describe workloads` says what it waits for"
+    if is_suspended(job):
+        return f"the Job is suspended; `kubectl describe job {name}` says by whom"
     return f"the Job {name} has no pod yet; `kubectl describe job {name}` says why, should it stay so"
 
 
@@ -444,6 +463,18 @@ def why_over(pod: Pod) -> str:
         return f"{disruption.reason}: {disruption.message}"
     problem = problem_of_pod(pod, "")
     return str(problem) if problem else ""
+
+
+def failure_while_suspended(job: Job, template: str) -> DiaryError | None:
+    """A pod that was killed because it took too long to go would count as killed for its memory. Whatever else was
+    wrong with it comes out again: a new Job takes its place, and its turn in the queue.
+    """
+    if job.spec is None or not job.spec.suspend:
+        return None
+    return EngineFailedError(
+        f"the Job {meta_of(job).name} was suspended, and its pod did not end in time; if this comes again, raise "
+        f"terminationGracePeriodSeconds in the PodTemplate {template} well above TRAINER_STOP_GRACE_S"
+    )
 
 
 def failure_of(
@@ -477,6 +508,8 @@ def problem_of_pod(pod: Pod, template: str) -> DiaryError | None:
         )
     if (problem := told_problem(ended.message)) is not None:
         return as_error({"kind": f"{problem.title}Error", "message": problem.detail})
+    if ended.exitCode == STOPPED:
+        return EngineFailedError(f"the training pod {name} was told to go")
     how = f"the training pod {name} ended with exit code {ended.exitCode} ({ended.reason})"
     if ended.exitCode == UNFORESEEN:
         return EngineRefusedError(f"{how}, which nobody foresaw; the trainer's log has its last lines")

@@ -23,7 +23,7 @@ from services.trainer import job as story
 from services.trainer.app import open_shelf
 from services.trainer.engine import TrainingEngine
 from services.trainer.plan import Engine
-from services.trainer.pod_order import DONE, HOPELESS, PASSING, PodOrder
+from services.trainer.pod_order import DONE, HOPELESS, PASSING, STOPPED, PodOrder
 from services.trainer.settings import PodSettings
 from shared.engines import private_stdout
 from shared.errors import DiaryError
@@ -105,7 +105,7 @@ def work(request: TrainRequest, job: PodJob, store: Store, engine: Engine, termi
         result = patiently(lambda: story.train(request, job=job, store=store, engine=engine), job)
     except PodStopping:
         log.info("the pod has to go; training goes on from the newest checkpoint in another one")
-        return PASSING
+        return STOPPED
     except DiaryError as error:
         log.warning("training failed: %s", error)
         termination_log.write_text(last_words(error, job.trace_id), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from shared.schemas import Record, TrainRequest
 
@@ -10,6 +11,7 @@ DONE = 0
 UNFORESEEN = 1  # Python's own, after a traceback
 HOPELESS = os.EX_SOFTWARE  # 70: every other pod would fail the same way
 PASSING = os.EX_TEMPFAIL  # 75: the next pod goes on from the newest checkpoint
+STOPPED = 128 + signal.SIGTERM  # 143: so does it after a pod that was told to go, however many there were
 
 
 class PodOrder(Record):

@@ -49,6 +49,7 @@ from tests.trainer.conftest import SHOW
 
 KUBERNETES = ("1.34", "newest")
 STEPS = 12
+LONG = 40  # of a training to which something happens: seconds are left for it, also on a busy machine
 STEP = re.compile(r"training step (\d+)")
 
 
@@ -108,8 +109,9 @@ def test_the_job_carries_order_labels_and_what_happens_to_failed_pods(job):
         assert meta["labels"]["app.kubernetes.io/name"] == "training" and meta["labels"]["diary/show"] == "lamp"
         assert meta["annotations"]["diary/job-id"] == job.id
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus", "labels of the PodTemplate are the Job's"
-    ignored, failing = spec["podFailurePolicy"]["rules"]
+    ignored, stopped, failing = spec["podFailurePolicy"]["rules"]
     assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert stopped["action"] == "Ignore" and stopped["onExitCodes"]["values"] == [143]
     assert failing["onExitCodes"] == {"containerName": "trainer", "operator": "In", "values": [1, 70, 137]}
     assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (1, 1, 6)
     assert spec["ttlSecondsAfterFinished"] == 86400
@@ -144,11 +146,12 @@ TOLD = '{"type":"urn:diary:StoreUnavailable","title":"StoreUnavailable","status"
         (pod("ended", reason="Error"), OutOfMemoryError, "raise resources.limits.memory"),
         (pod("out of disk"), NoSpaceError, 'EmptyDir volume "state" exceeds the limit'),
         (pod("ended", exitCode=75, reason="Error", message=TOLD), StoreUnavailableError, "^the store is away$"),
+        (pod("ended", exitCode=143, reason="Error"), EngineFailedError, "train-lamp-8ckj8 was told to go$"),
         (pod("ended", exitCode=1, reason="Error"), EngineRefusedError, "exit code 1 .* nobody foresaw"),
         (pod("ended", exitCode=139, reason="Error", message="Segmentation"), EngineFailedError, "exit code 139"),
         (pod("running"), EngineRefusedError, "BackoffLimitExceeded: Job has reached the specified backoff limit"),
     ],
-    ids=["oom", "killed", "disk", "told", "unforeseen", "crash", "nothing known"],
+    ids=["oom", "killed", "disk", "told", "stopped", "unforeseen", "crash", "nothing known"],
 )
 def test_a_failed_job_says_why_in_the_trainers_own_errors(ended: Pod, error: type[Exception], words: str):
     shape = kubernetes_shape("job-statuses")["failed too often"]["conditions"][-1]
@@ -259,10 +262,15 @@ def train(there: S3Store, engine: ScriptedTrainingEngine, cluster: Cluster, wish
 
 
 @pytest.fixture
-def begin(train: Train) -> Iterator[Callable[[FakeJob], Future[TrainResult]]]:
+def long_wish(wish: TrainRequest) -> TrainRequest:
+    return wish.model_copy(update={"steps": LONG})
+
+
+@pytest.fixture
+def begin(train: Train, long_wish: TrainRequest) -> Iterator[Callable[[FakeJob], Future[TrainResult]]]:
     """Train while the test does something else."""
     with ThreadPoolExecutor() as pool:
-        yield lambda job: pool.submit(train, job)
+        yield lambda job: pool.submit(train, job, long_wish)
 
 
 def steps_of(job: FakeJob) -> list[int]:
@@ -314,12 +322,12 @@ def test_a_pod_makes_the_adapter_that_the_trainer_itself_would_make(
 
 
 @pytest.mark.s3
-def test_a_log_connection_that_drops_loses_no_step_and_tells_none_twice(train, kubernetes, job):
+def test_a_log_connection_that_drops_loses_no_step_and_tells_none_twice(train, long_wish, kubernetes, job):
     kubernetes.broken_logs = 5
 
-    train(job)
+    train(job, long_wish)
 
-    assert kubernetes.broken_logs == 0 and steps_of(job) == list(range(1, STEPS + 1))
+    assert kubernetes.broken_logs == 0 and steps_of(job) == list(range(1, LONG + 1))
 
 
 @pytest.mark.s3
@@ -371,7 +379,7 @@ def test_after_an_eviction_another_pod_goes_on_from_the_newest_checkpoint(
     assert went_on_at > 4, "the checkpoint of step 4 was there, so nothing before it is trained again"
     if how == signal.SIGTERM:
         assert went_on_at == saved_by(first) + 1 >= 7, "the step in hand was saved first"
-    assert [point.step for point in load(there, result.key, Adapter).metrics] == list(range(STEPS + 1))
+    assert [point.step for point in load(there, result.key, Adapter).metrics] == list(range(LONG + 1))
     assert f"training pod {first.name} is over" in caplog.text
 
 
@@ -386,7 +394,7 @@ def test_a_cancel_deletes_the_job_and_its_pod_saves_what_it_has(begin, kubernete
     assert kubernetes.deleted == [job_name(SHOW.slug, job.id)] and not kubernetes.jobs
     [pod] = kubernetes.pods.values()
     kit.until(lambda: pod.process.poll() is not None, "the pod has ended")
-    assert pod.process.returncode == 75 and checkpoints(there)[-1] >= 5
+    assert pod.process.returncode == 143 and checkpoints(there)[-1] >= 5
 
 
 @pytest.mark.s3
@@ -505,8 +513,9 @@ def test_a_job_that_somebody_deletes_fails_with_how_to_go_on(begin, kubernetes, 
 @pytest.mark.s3
 def test_a_suspended_job_says_so(begin, kubernetes, job):
     kubernetes.shows = "creating"
+    kubernetes.template["metadata"]["labels"].pop(training.QUEUE)
     trained = begin(job)
-    kit.until(lambda: kubernetes.jobs, "the Job is there")
+    kit.until(lambda: kubernetes.pods, "the Job and its pod are there")
     [name] = kubernetes.jobs
     kubernetes.jobs[name]["status"] = kubernetes_shape("job-statuses")["suspended"]
     for one in kubernetes.pods.values():
@@ -516,7 +525,92 @@ def test_a_suspended_job_says_so(begin, kubernetes, job):
 
     with pytest.raises(JobCancelledError):
         trained.result(60)
+    assert training.IN_QUEUE not in stages_of(job)
     kubernetes.go.set()
+
+
+# ---- a queue of the cluster's ----------------------------------------------------------------------------------------
+
+
+def until_queued(job: FakeJob, times: int) -> None:
+    """The job was told so many times that it is in the queue, with something else in between."""
+
+    def waits() -> int:
+        stages = stages_of(job)
+        return sum(now == training.IN_QUEUE != before for before, now in zip(["", *stages], stages, strict=False))
+
+    kit.until(lambda: waits() == times, "it waits in the queue")
+
+
+def stages_of(job: FakeJob) -> list[str]:
+    return [stage for stage, *_ in job.events]
+
+
+@pytest.mark.s3
+def test_a_job_waits_in_the_clusters_queue_and_has_no_pod_before_its_turn(begin, kubernetes, job):
+    kubernetes.queues = True
+    trained = begin(job)
+    until_queued(job, 1)
+
+    assert not kubernetes.pods and not trained.done()
+    assert any("is in the queue gpus; `kubectl describe workloads`" in note for note in job.notes)
+    kubernetes.admit()
+
+    trained.result(60)
+    assert len(kubernetes.made) == len(kubernetes.pods) == 1 and steps_of(job) == list(range(1, LONG + 1))
+
+
+@pytest.mark.s3
+def test_a_preempted_job_waits_again_and_goes_on_however_often(begin, kubernetes, there, job, monkeypatch):
+    monkeypatch.setattr(training, "RETRIES", 1)
+    kubernetes.queues = True
+    trained = begin(job)
+    for times in (1, 2, 3):
+        until_queued(job, times)
+        kubernetes.admit()
+        until_step(job, 5 * times)
+        kubernetes.preempt()
+    until_queued(job, 4)
+    assert checkpoints(there)[-1] >= 15, "the step in hand was saved"
+    kubernetes.admit()
+
+    result = trained.result(60)
+
+    assert len(kubernetes.made) == 1 and len(kubernetes.pods) == 4 and not kubernetes.deleted
+    assert [point.step for point in load(there, result.key, Adapter).metrics] == list(range(LONG + 1))
+    assert any("was told to go" in note or "the cluster took it away" in note for note in job.notes)
+
+
+@pytest.mark.s3
+def test_a_preempted_pod_that_was_too_slow_to_go_is_no_pod_killed_for_its_memory(begin, kubernetes, there, job):
+    kubernetes.queues = True
+    trained = begin(job)
+    until_queued(job, 1)
+    kubernetes.admit()
+    until_step(job, 6)
+    kubernetes.preempt(signal.SIGKILL)
+
+    with pytest.raises(EngineFailedError, match="was suspended, and its pod did not end in time") as error:
+        trained.result(60)
+    assert error.value.retryable and kubernetes.deleted == [job_name(SHOW.slug, job.id)], "the next try makes a new Job"
+
+    again = begin(job)
+    kit.until(lambda: kubernetes.jobs, "the new Job is there")
+    kubernetes.admit()
+    assert [point.step for point in load(there, again.result(60).key, Adapter).metrics] == list(range(LONG + 1))
+    assert min(steps_written([*kubernetes.pods.values()][-1])) > 4, "it goes on from the newest checkpoint"
+
+
+@pytest.mark.s3
+def test_a_cancel_in_the_queue_leaves_no_job(begin, kubernetes, job):
+    kubernetes.queues = True
+    trained = begin(job)
+    until_queued(job, 1)
+    job.cancel()
+
+    with pytest.raises(JobCancelledError):
+        trained.result(60)
+    assert not kubernetes.jobs and not kubernetes.pods
 
 
 @pytest.mark.s3

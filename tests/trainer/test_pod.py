@@ -93,7 +93,7 @@ def test_what_passes_is_waited_for_in_the_pod(order, pod_job, store, base, last_
 def test_a_pod_that_has_to_go_ends_as_one_that_may_be_tried_again(order, pod_job, store, engine, last_words):
     pod_job.stopping.set()
 
-    assert work(order.request, pod_job, store, engine, last_words) == 75
+    assert work(order.request, pod_job, store, engine, last_words) == 143
     assert not last_words.exists()
 
 
