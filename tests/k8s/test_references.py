@@ -14,6 +14,7 @@ from tests.k8s.manifests import (
     of_kind,
     overlay,
     pods,
+    settings_maps,
     settings_of,
     with_components,
 )
@@ -46,7 +47,7 @@ def test_every_account_is_there_and_used(all_objects: Objects):
 
 
 def test_every_pod_of_ours_reads_the_one_map_of_settings(objects: Objects):
-    [settings] = of_kind(objects, "ConfigMap")
+    [settings] = settings_maps(objects)
 
     for name, found in pods(objects).items():
         if name != "minio":

@@ -34,11 +34,13 @@ from tests.test_compose_files import CPU, GPU
 from tests.test_compose_files import rendered as compose
 
 KUBERNETES = ("1.34", "1.35", "1.36", "1.37")
-CUSTOM: dict[
-    str, dict[str, type]
-] = {  # kinds of the Prometheus operator: no schema at hand, so what its reference says they must have
-    "ServiceMonitor": {"selector": dict, "endpoints": list},
-    "PrometheusRule": {"groups": list},
+CUSTOM: dict[tuple[str, str], dict[str, type]] = {
+    # kinds of operators: no schema at hand, so what their references say they must have
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): {"selector": dict, "endpoints": list},
+    ("monitoring.coreos.com/v1", "PrometheusRule"): {"groups": list},
+    ("kueue.x-k8s.io/v1beta2", "LocalQueue"): {"clusterQueue": str},
+    ("keda.sh/v1alpha1", "ScaledObject"): {"scaleTargetRef": dict, "triggers": list},
+    ("keda.sh/v1alpha1", "TriggerAuthentication"): {"secretTargetRef": list},
 }
 DIGEST = "sha256:" + "ab" * 32
 
@@ -55,7 +57,7 @@ def problem(text: str, version: str) -> str:
 
 
 def problems(objects: Objects, version: str) -> list[str]:
-    ours = [found for found in objects if found["kind"] not in CUSTOM]
+    ours = [found for found in objects if (found["apiVersion"], found["kind"]) not in CUSTOM]
     return [said for found in ours if (said := problem(json.dumps(found, sort_keys=True), version))]
 
 
@@ -77,10 +79,8 @@ def test_a_typing_error_would_be_found():
 
 def test_objects_of_others_have_what_their_operator_asks_for(objects: Objects):
     for found in objects:
-        if found["kind"] in CUSTOM:
-            assert found["apiVersion"] == "monitoring.coreos.com/v1"
-            wanted_fields = CUSTOM[found["kind"]]
-            assert {name: type(found["spec"].get(name)) for name in wanted_fields} == wanted_fields
+        wanted_fields = CUSTOM.get((found["apiVersion"], found["kind"]), {})
+        assert {name: type(found["spec"].get(name)) for name in wanted_fields} == wanted_fields
 
 
 def test_every_folder_is_rendered_by_these_tests():
@@ -167,25 +167,36 @@ def test_the_readmes_overlay_makes_the_secret_and_every_reference_follows_its_na
     assert set(made["data"]) >= {"s3_access_key", "s3_secret_key", "tokens.json", "studio_token", "viewer_token"}
 
 
-def test_prometheus_finds_the_viewers_token_by_the_generated_name(tmp_path: Path):
-    copied = tmp_path / "k8s"
-    copy_of_k8s(tmp_path)
-    mine = copied / "overlays/mine"
+def with_a_secret(root: Path, below: str, component: str, file: str) -> Objects:
+    """An overlay whose Secret is generated, so that its name ends in a hash."""
+    copy_of_k8s(root)
+    mine = root / "k8s/overlays/mine"
     mine.mkdir()
-    (mine / "viewer_token").write_text("diary_x")
+    (mine / file).write_text("x")
     kustomization: dict[str, Any] = {
         "namespace": "diary",
-        "resources": ["../single-gpu"],
-        "components": ["../../components/monitoring"],
-        "secretGenerator": [{"name": SECRET, "files": ["viewer_token"]}],
+        "resources": [f"../{below}"],
+        "components": [f"../../components/{component}"],
+        "secretGenerator": [{"name": SECRET, "files": [file]}],
     }
     (mine / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return rendered(mine)
 
-    objects = rendered(mine)
+
+def test_prometheus_finds_the_viewers_token_by_the_generated_name(tmp_path: Path):
+    objects = with_a_secret(tmp_path, "single-gpu", "monitoring", "viewer_token")
 
     [secret] = of_kind(objects, "Secret")
     [endpoint] = of_kind(objects, "ServiceMonitor")["diary"]["spec"]["endpoints"]
     assert endpoint["authorization"]["credentials"] == {"name": secret, "key": "viewer_token"}
+
+
+def test_keda_finds_the_job_databases_url_by_the_generated_name(tmp_path: Path):
+    objects = with_a_secret(tmp_path, "gpu-cluster", "keda", "database_url")
+
+    [secret] = of_kind(objects, "Secret")
+    [wanted_key] = of_kind(objects, "TriggerAuthentication")["job-database"]["spec"]["secretTargetRef"]
+    assert wanted_key == {"parameter": "connection", "name": secret, "key": "database_url"}
 
 
 def test_a_team_moves_into_its_own_namespace_whole(tmp_path: Path):
