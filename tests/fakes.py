@@ -1330,7 +1330,9 @@ class FakeCluster(ThreadingHTTPServer):
     def stop(self) -> None:
         self.shutdown()
         for pod in list(self.pods.values()):
+            pod.delete()
             pod.signal(signal.SIGKILL)
+        self.go.set()
 
     # ---- what happens to pods ----
 
@@ -1358,11 +1360,12 @@ class FakeCluster(ThreadingHTTPServer):
                 self._add_pod(job)
 
     def preempt(self, number: int = signal.SIGTERM) -> None:
-        """Suspend the one Job: its pod is deleted, and shows no disruption. SIGKILL: it was too slow to go."""
+        """Suspend the one Job: its pod is deleted, and shows no disruption. SIGKILL: it was too slow to go. A pod whose
+        image is still on its way never runs."""
         with self._guard:
             [job] = self.jobs.values()
             self._suspend(job, True)
-            pod = self.running()
+            [pod] = [pod for pod in self.pods.values() if not pod.gone]
             pod.delete()
             pod.signal(number)
 
@@ -1411,8 +1414,12 @@ class FakeCluster(ThreadingHTTPServer):
         if self.shows:
             pod.body["status"] = pod.statuses[self.shows]
             self.go.wait(60)
-        pod.run(self.environment)
-        code = pod.wait()
+        if pod.deleted:
+            pod.killed_as = "ContainerStatusUnknown"
+            code = 128 + signal.SIGKILL
+        else:
+            pod.run(self.environment)
+            code = pod.wait()
         with self._guard:
             pod.end(code)
             pod.gone = pod.deleted

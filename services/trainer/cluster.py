@@ -60,7 +60,8 @@ OF_JOB = "batch.kubernetes.io/controller-uid"  # label that Kubernetes puts on a
 APP = "training"  # label app.kubernetes.io/name of Jobs and their pods
 GPU = "nvidia.com/gpu"
 QUEUE = "kueue.x-k8s.io/queue-name"  # label of a Job that Kueue suspends while its queue has no room
-KILLED = 137  # by the kernel, for its memory
+KILLED = 137  # by the kernel for its memory, or by the node for not having gone in time
+UNKNOWN = "ContainerStatusUnknown"  # reason that the kubelet gives where a pod went before its container could run
 RETRIES = 6  # pods after the first one, not counting those that the cluster itself took away
 KEPT_S = 24 * 3600
 START_TROUBLES = {
@@ -157,8 +158,8 @@ def digest_of(job_id: str) -> str:
 def job_of(request: TrainRequest, job: JobContext, template: PodTemplate) -> Job:
     """A Job of the template's pod, with the order in it.
 
-    Pods that the cluster takes away (drained, preempted, evicted, suspended with their Job) are replaced without end:
-    each goes on from the newest checkpoint. What no other pod would do better ends the Job at once.
+    Pods that the cluster takes away (drained, preempted, evicted, suspended with their Job) are replaced without end,
+    if they go in time: each goes on from the newest checkpoint. What no other pod would do better ends the Job at once.
     """
     labels = {
         "app.kubernetes.io/name": APP,
@@ -253,9 +254,7 @@ class Following:
                 if has(now.status.conditions if now.status else None, "Complete"):
                     return None
                 if failed := has(now.status.conditions if now.status else None, "Failed"):
-                    return failure_while_suspended(now, self.cluster.template) or failure_of(
-                        meta_of(now).name or "", failed, pods, self.cluster.template
-                    )
+                    return failure_of(now, failed, pods, self.cluster.template)
                 if problem := self._tell_waiting(now, pods):
                     self.cluster.delete(meta_of(now).name or "")
                     return problem
@@ -465,30 +464,22 @@ def why_over(pod: Pod) -> str:
     return str(problem) if problem else ""
 
 
-def failure_while_suspended(job: Job, template: str) -> DiaryError | None:
-    """A pod that was killed because it took too long to go would count as killed for its memory. Whatever else was
-    wrong with it comes out again: a new Job takes its place, and its turn in the queue.
-    """
-    if job.spec is None or not job.spec.suspend:
-        return None
-    return EngineFailedError(
-        f"the Job {meta_of(job).name} was suspended, and its pod did not end in time; if this comes again, raise "
-        f"terminationGracePeriodSeconds in the PodTemplate {template} well above TRAINER_STOP_GRACE_S"
-    )
-
-
 def failure_of(
-    job: str, condition: batch.JobCondition | core.PodCondition, pods: Sequence[Pod], template: str
+    job: Job, condition: batch.JobCondition | core.PodCondition, pods: Sequence[Pod], template: str
 ) -> DiaryError:
     """Why a Job failed: what its last pod says of itself, or else the Job."""
     for pod in reversed(pods):
         problem = None if disruption_of(pod) else problem_of_pod(pod, template)
         if problem:
             return problem
-    return EngineRefusedError(
-        f"the Job {job} failed in the cluster: {condition.reason}: {condition.message}; `kubectl describe job {job}` "
-        "says more"
-    )
+    name = meta_of(job).name
+    how = f"{condition.reason}: {condition.message}"
+    if is_suspended(job):  # another Job takes its turn in the queue; what was wrong with a pod of this one comes again
+        return EngineFailedError(
+            f"the Job {name} failed while it was suspended, and its pods are gone ({how}); if this comes again: "
+            f"{late_advice(template)}"
+        )
+    return EngineRefusedError(f"the Job {name} failed in the cluster: {how}; `kubectl describe job {name}` says more")
 
 
 def problem_of_pod(pod: Pod, template: str) -> DiaryError | None:
@@ -501,6 +492,10 @@ def problem_of_pod(pod: Pod, template: str) -> DiaryError | None:
         )
     if ended is None or ended.exitCode == 0:
         return None
+    if ended.reason == UNKNOWN:
+        return EngineFailedError(f"the training pod {name} was taken away before anybody saw how it ended")
+    if ended.exitCode == KILLED and ended.reason != "OOMKilled" and meta_of(pod).deletionTimestamp:
+        return EngineFailedError(f"the training pod {name} did not go in time: {late_advice(template)}")
     if ended.reason == "OOMKilled" or ended.exitCode == KILLED:
         return OutOfMemoryError(
             f"the training pod {name} was killed for its memory ({memory_limit_of(pod)}); raise "
@@ -514,6 +509,10 @@ def problem_of_pod(pod: Pod, template: str) -> DiaryError | None:
     if ended.exitCode == UNFORESEEN:
         return EngineRefusedError(f"{how}, which nobody foresaw; the trainer's log has its last lines")
     return EngineFailedError(f"{how}; the trainer's log has its last lines")
+
+
+def late_advice(template: str) -> str:
+    return f"terminationGracePeriodSeconds in the PodTemplate {template} must be well above TRAINER_STOP_GRACE_S"
 
 
 def told_problem(message: str | None) -> Problem | None:

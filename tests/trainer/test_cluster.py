@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from lightkube import Client, KubeConfig
 from lightkube.models.batch_v1 import JobCondition
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, PodTemplate
 
 from services.trainer import cluster as training
@@ -66,6 +69,13 @@ def pod(status: str, **terminated: Any) -> Pod:
     meta = {"name": "train-lamp-8ckj8", "namespace": "diary"}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": shape}
     return cast(Pod, Pod.from_dict(body))
+
+
+def leaving(found: Pod) -> Pod:
+    """It was told to go."""
+    assert found.metadata
+    found.metadata.deletionTimestamp = datetime.now(UTC)
+    return found
 
 
 # ---- what is sent ----------------------------------------------------------------------------------------------------
@@ -144,6 +154,13 @@ TOLD = '{"type":"urn:diary:StoreUnavailable","title":"StoreUnavailable","status"
     [
         (pod("ended"), OutOfMemoryError, r"killed for its memory \(32Gi\); raise resources.limits.memory .* training"),
         (pod("ended", reason="Error"), OutOfMemoryError, "raise resources.limits.memory"),
+        (leaving(pod("ended")), OutOfMemoryError, "raise resources.limits.memory"),
+        (
+            leaving(pod("ended", reason="Error")),
+            EngineFailedError,
+            "did not go in time: termination.* PodTemplate training",
+        ),
+        (pod("ended", reason="ContainerStatusUnknown"), EngineFailedError, "taken away before anybody saw"),
         (pod("out of disk"), NoSpaceError, 'EmptyDir volume "state" exceeds the limit'),
         (pod("ended", exitCode=75, reason="Error", message=TOLD), StoreUnavailableError, "^the store is away$"),
         (pod("ended", exitCode=143, reason="Error"), EngineFailedError, "train-lamp-8ckj8 was told to go$"),
@@ -151,12 +168,24 @@ TOLD = '{"type":"urn:diary:StoreUnavailable","title":"StoreUnavailable","status"
         (pod("ended", exitCode=139, reason="Error", message="Segmentation"), EngineFailedError, "exit code 139"),
         (pod("running"), EngineRefusedError, "BackoffLimitExceeded: Job has reached the specified backoff limit"),
     ],
-    ids=["oom", "killed", "disk", "told", "stopped", "unforeseen", "crash", "nothing known"],
+    ids=[
+        "oom",
+        "killed",
+        "oom on leaving",
+        "late",
+        "never began",
+        "disk",
+        "told",
+        "stopped",
+        "unforeseen",
+        "crash",
+        "nothing known",
+    ],
 )
 def test_a_failed_job_says_why_in_the_trainers_own_errors(ended: Pod, error: type[Exception], words: str):
     shape = kubernetes_shape("job-statuses")["failed too often"]["conditions"][-1]
     condition = cast(JobCondition, JobCondition.from_dict(shape))
-    found = failure_of("train-lamp", condition, [ended], "training")
+    found = failure_of(Job(metadata=ObjectMeta(name="train-lamp")), condition, [ended], "training")
 
     assert type(found) is error and re.search(words, str(found))
 
@@ -590,7 +619,7 @@ def test_a_preempted_pod_that_was_too_slow_to_go_is_no_pod_killed_for_its_memory
     until_step(job, 6)
     kubernetes.preempt(signal.SIGKILL)
 
-    with pytest.raises(EngineFailedError, match="was suspended, and its pod did not end in time") as error:
+    with pytest.raises(EngineFailedError, match="terminationGracePeriodSeconds") as error:
         trained.result(60)
     assert error.value.retryable and kubernetes.deleted == [job_name(SHOW.slug, job.id)], "the next try makes a new Job"
 
@@ -599,6 +628,26 @@ def test_a_preempted_pod_that_was_too_slow_to_go_is_no_pod_killed_for_its_memory
     kubernetes.admit()
     assert [point.step for point in load(there, again.result(60).key, Adapter).metrics] == list(range(LONG + 1))
     assert min(steps_written([*kubernetes.pods.values()][-1])) > 4, "it goes on from the newest checkpoint"
+
+
+@pytest.mark.s3
+def test_a_job_preempted_while_its_image_comes_has_failed_for_no_reason_of_its_own(begin, kubernetes, there, job):
+    kubernetes.queues, kubernetes.shows = True, "creating"
+    trained = begin(job)
+    until_queued(job, 1)
+    kubernetes.admit()
+    kit.until(lambda: "starts on" in job.notes[-1], "its pod is being made")
+    kubernetes.preempt()
+    kubernetes.go.set()
+
+    with pytest.raises(EngineFailedError) as error:
+        trained.result(60)
+    assert error.value.retryable and re.search("while it was suspended|before anybody saw how", str(error.value))
+
+    again = begin(job)
+    kit.until(lambda: kubernetes.jobs, "the new Job is there")
+    kubernetes.admit()
+    assert load(there, again.result(60).key, Adapter).metrics
 
 
 @pytest.mark.s3

@@ -10,8 +10,9 @@ let held = null; // what a pointer holds down: drawn anew meanwhile, it would no
 
 document.addEventListener('input', (event) => (typed ||= Boolean(event.target.closest('form'))));
 
-document.addEventListener('pointerdown', (event) => (held = event.target));
-for (const name of ['pointerup', 'pointercancel']) document.addEventListener(name, () => (held = null));
+document.addEventListener('pointerdown', (event) => (held = event.button ? null : event.target));
+for (const name of ['pointerup', 'pointercancel', 'contextmenu']) document.addEventListener(name, () => (held = null));
+window.addEventListener('blur', () => (held = null));
 
 document.addEventListener('htmx:beforeRequest', (event) => {
   if (document.hidden && polls(event.detail.elt)) event.preventDefault();
