@@ -10,7 +10,7 @@ include services/environments.mk
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-install: $(ENVIRONMENTS:%=.venvs/%/.installed) ## make or update all environments
+install: $(ENVIRONMENTS:%=.venvs/%/.installed) .venvs/browser/.installed ## make or update all environments
 
 up: $(PRODUCT:%=.venvs/%/.installed) ## start the store, the services and the pages on this machine, without Docker
 	.venvs/studio/bin/python -m services.studio.machine.local up
